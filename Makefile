@@ -1,0 +1,73 @@
+# Latchkey. `make` says what there is. Needed: GNU make and Python 3.11 or newer; the rest goes into .venv and .latchkey.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+PROJECTS := constraints.txt $(wildcard pyproject.toml contracts/pyproject.toml postroom/pyproject.toml services/*/pyproject.toml)
+DEV := $(VENV)/.installed-for-development
+# The demo needs no linters and no test tools; where those are installed already, it runs with them.
+DEMO := $(firstword $(wildcard $(DEV)) $(VENV)/.installed)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down status test test-fast lint format types bench schemas constraints clean
+
+help: ## Show this help
+	@echo "Latchkey: organization invitations as message-driven services"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo: $(DEMO) ## Start the platform, play the story, stay up until Ctrl-C (ONCE=1: end after the story)
+	@$(RUN) -m stack demo $(if $(filter-out 0 no false,$(ONCE)),--once)
+
+up: $(DEMO) ## Start Kafka, PostgreSQL, the mailbox and the services, and say where they are
+	@$(RUN) -m stack up
+
+down: $(DEMO) ## Stop what `make up` started
+	@$(RUN) -m stack down
+
+status: $(DEMO) ## Say what runs, and where
+	@$(RUN) -m stack status
+
+test: $(DEV) ## Run everything that must pass: format, lint, types, import rules, all tests, also on the real platform
+	@$(RUN) tests/run.py
+
+test-fast: $(DEV) ## The same without the tests that start Kafka
+	@$(RUN) tests/run.py format lint types imports tests
+
+lint: $(DEV) ## Check format, lint and import rules
+	@$(RUN) tests/run.py format lint imports
+
+format: $(DEV) ## Format the code, and mend what the linter can mend by itself
+	@$(RUN) -m ruff format --quiet .
+	@$(RUN) -m ruff check --fix --quiet .
+
+types: $(DEV) ## Check types
+	@$(RUN) tests/run.py types
+
+bench: $(DEV) ## Measure the invitation chain against its floor (raw data, a picture and a page in bench/)
+	@$(RUN) -m bench
+
+schemas: $(DEMO) ## Write the messages' JSON Schemas (contracts/schemas) and the catalogue of topics (docs/events.md)
+	@$(RUN) -m contracts schemas
+	@$(RUN) -m contracts catalogue docs/events.md
+
+constraints: ## Resolve every dependency anew into constraints.txt (needs Python 3.11 and the network)
+	$(need_python)
+	@$(PYTHON) tools/install.py --constraints
+
+clean: ## Stop the platform, and delete its data, the environment and all caches
+	@if [ -x $(RUN) ] && [ -d .latchkey ]; then $(RUN) -m stack down || true; fi
+	@rm -rf $(VENV) .latchkey .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.installed: $(PROJECTS)
+	$(need_python)
+	@$(PYTHON) tools/install.py
+
+$(DEV): $(PROJECTS)
+	$(need_python)
+	@$(PYTHON) tools/install.py --dev
+
+define need_python
+@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON). Latchkey needs Python 3.11 or newer: make PYTHON=/path/to/python3" >&2; exit 1; }
+endef
