@@ -1,0 +1,1 @@
+"""Invitations: issue, supersede, revoke, decline, accept, remind, expire."""
