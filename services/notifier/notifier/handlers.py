@@ -1,0 +1,103 @@
+"""What notifier does about each message. The map of the service."""
+
+from collections.abc import Iterable, Mapping
+
+from contracts import (
+    AccountErased,
+    AccountProfile,
+    Fact,
+    InvitationAccepted,
+    InvitationDeclined,
+    InvitationExpired,
+    InvitationExpiring,
+    InvitationIssued,
+    InvitationRevoked,
+    InvitationSuperseded,
+    MemberJoined,
+    OrganizationCreated,
+)
+from notifier.domain import Kind
+from notifier.working_set import Cause, Post
+from postroom import AnswerTo, Context, Handler, Message
+
+InvitationEnded = InvitationSuperseded | InvitationRevoked | InvitationDeclined | InvitationExpired
+_NOTHING_TO_TELL: tuple[Fact, ...] = ()
+
+
+def write_invitation(issued: InvitationIssued, post: Post, context: Context) -> Iterable[Fact]:
+    """The invited address gets the link."""
+    post.write_link(Kind.INVITATION, issued, _cause(context))
+    return _NOTHING_TO_TELL
+
+
+def write_reminder(expiring: InvitationExpiring, post: Post, context: Context) -> Iterable[Fact]:
+    """The invited address gets the link once more."""
+    post.write_link(Kind.REMINDER, expiring, _cause(context))
+    return _NOTHING_TO_TELL
+
+
+def withdraw_links(ended: InvitationEnded, post: Post, context: Context) -> Iterable[Fact]:
+    """What has not left with this link is not sent any more; nobody is told."""
+    post.end_invitation(ended.invitation_id, context.now)
+    return _NOTHING_TO_TELL
+
+
+def withdraw_reminder(accepted: InvitationAccepted, post: Post, context: Context) -> Iterable[Fact]:
+    """Who has accepted needs no reminder. The invitation itself is still sent, if it has not left yet: its link is
+    not dead for who has accepted, and each invitation has its letter."""
+    post.withdraw(accepted.invitation_id, frozenset({Kind.REMINDER}), context.now)
+    return _NOTHING_TO_TELL
+
+
+def welcome_and_tell_inviter(joined: MemberJoined, post: Post, context: Context) -> Iterable[Fact]:
+    """The new member is welcomed, and who invited them is told; an owner has invited themselves and gets nothing."""
+    member_id, inviter_id = joined.account_id, joined.inviter_id
+    post.write_news(Kind.WELCOME, joined, to=member_id, about=inviter_id, cause=_cause(context))
+    if inviter_id is not None:
+        post.write_news(Kind.HAS_JOINED, joined, to=inviter_id, about=member_id, cause=_cause(context))
+    return _NOTHING_TO_TELL
+
+
+def keep_profile(profile: AccountProfile, post: Post, context: Context) -> Iterable[Fact]:
+    """From now on we know where to write to; letters that wait for it are queued."""
+    post.keep_profile(profile)
+    return _NOTHING_TO_TELL
+
+
+def forget_person(erased: AccountErased, post: Post, context: Context) -> Iterable[Fact]:
+    """Nobody is written to, or about, who is gone."""
+    post.forget_person(erased.account_id)
+    return _NOTHING_TO_TELL
+
+
+def note_organization(created: OrganizationCreated, post: Post, context: Context) -> Iterable[Fact]:
+    """From now on we know what it is called; letters that wait for it are queued."""
+    post.note_organization(created.organization_id, created.name)
+    return _NOTHING_TO_TELL
+
+
+def end_overtime(post: Post, context: Context) -> Iterable[AnswerTo]:
+    """Letters that nothing has become of for too long have failed; those whose link has died end silently."""
+    for letter in post.overtime:
+        failed = letter.end_in_overtime(context.now)
+        if failed is not None:
+            yield AnswerTo(failed, command_id=letter.cause_id, correlation_id=letter.correlation_id)
+
+
+REACTIONS: Mapping[type[Message], Handler[Post]] = {
+    InvitationIssued: write_invitation,
+    InvitationExpiring: write_reminder,
+    InvitationSuperseded: withdraw_links,
+    InvitationRevoked: withdraw_links,
+    InvitationDeclined: withdraw_links,
+    InvitationExpired: withdraw_links,
+    InvitationAccepted: withdraw_reminder,
+    MemberJoined: welcome_and_tell_inviter,
+    OrganizationCreated: note_organization,
+    AccountProfile: keep_profile,
+    AccountErased: forget_person,
+}
+
+
+def _cause(context: Context) -> Cause:
+    return Cause(context.ce_id, context.correlation_id, context.now)

@@ -1,0 +1,141 @@
+"""What notifier knows while it handles a batch: people, organizations, ended invitations, and the letters it writes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from contracts import AccountProfile, InvitationExpiring, InvitationIssued, MemberJoined
+from notifier.domain import Kind, Letter, Patience, Profile, State, letter_id
+
+LINKS = frozenset({Kind.INVITATION, Kind.REMINDER})
+"""Letters that carry a link."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The fact that a letter is about, as its envelope tells it."""
+
+    ce_id: str
+    correlation_id: str
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """Letters of these kinds are not needed any more."""
+
+    kinds: frozenset[Kind]
+    at: datetime
+
+
+@dataclass(slots=True)
+class Post:
+    """The working set. What is loaded is in the first fields; what changes is kept apart, to be saved."""
+
+    patience: Patience
+    profiles: dict[UUID, Profile] = field(default_factory=dict)
+    organizations: dict[UUID, str] = field(default_factory=dict)
+    """Names."""
+    ended: set[UUID] = field(default_factory=set)
+    """Invitations whose link is dead."""
+    overtime: list[Letter] = field(default_factory=list)
+    """Letters whose time is over; a timer loads them."""
+
+    letters: dict[UUID, Letter] = field(default_factory=dict)
+    """New ones."""
+    changed_profiles: set[UUID] = field(default_factory=set)
+    new_organizations: set[UUID] = field(default_factory=set)
+    new_ends: dict[UUID, datetime] = field(default_factory=dict)
+    withdrawals: dict[UUID, Withdrawal] = field(default_factory=dict)
+    """By invitation."""
+    _with_link: dict[UUID, list[Letter]] = field(default_factory=dict)
+    """The new letters with the link of an invitation."""
+
+    # --- what is known
+
+    def keep_profile(self, profile: AccountProfile) -> None:
+        """The newest version counts; an erased account is never known again."""
+        known = self.profiles.get(profile.account_id)
+        if known is None or (not known.is_erased and known.version < profile.version):
+            self._set(Profile(profile.account_id, profile.version, profile.address, profile.name))
+
+    def forget_person(self, account_id: UUID) -> None:
+        """Address and name go; letters to and about the person are withdrawn when it is their turn."""
+        self._set(Profile.erased(account_id))
+
+    def note_organization(self, organization_id: UUID, name: str) -> None:
+        """An organization keeps its name."""
+        if organization_id not in self.organizations:
+            self.organizations[organization_id] = name
+            self.new_organizations.add(organization_id)
+
+    # --- letters
+
+    def write_link(self, kind: Kind, fact: InvitationIssued | InvitationExpiring, cause: Cause) -> None:
+        """A letter with the invitation's link, unless that is dead."""
+        self.note_organization(fact.organization_id, fact.organization_name)
+        if fact.invitation_id in self.ended or fact.expires_at <= cause.now:
+            return
+        letter = self._new_letter(kind, cause, fact.organization_id, fact.invitation_id)
+        letter.address = fact.address
+        letter.person_id, letter.person_name = fact.inviter_id, fact.inviter_name or None
+        letter.expires_at = fact.expires_at
+        self._with_link.setdefault(fact.invitation_id, []).append(letter)
+
+    def write_news(self, kind: Kind, fact: MemberJoined, to: UUID, about: UUID | None, cause: Cause) -> None:
+        """A letter to an account about a joining, which names another account; none to the erased, none without an
+        invitation (an owner has invited themselves), and none about what is no news any more."""
+        is_old = fact.joined_at < cause.now - self.patience.news_for
+        if fact.invitation_id is None or is_old or self._is_erased(to):
+            return
+        letter = self._new_letter(kind, cause, fact.organization_id, fact.invitation_id)
+        letter.recipient_id, letter.person_id = to, about
+
+    def end_invitation(self, invitation_id: UUID, now: datetime) -> None:
+        """The link is dead: letters with it are withdrawn, and none is written any more."""
+        if invitation_id not in self.ended:
+            self.ended.add(invitation_id)
+            self.new_ends[invitation_id] = now
+        self.withdraw(invitation_id, LINKS, now)
+
+    def withdraw(self, invitation_id: UUID, kinds: frozenset[Kind], now: datetime) -> None:
+        """Letters of these kinds that have not left are not sent."""
+        earlier = self.withdrawals.get(invitation_id)
+        self.withdrawals[invitation_id] = Withdrawal(kinds | earlier.kinds if earlier else kinds, now)
+        for letter in self._with_link.get(invitation_id, ()):
+            if letter.kind in kinds:
+                letter.state = State.WITHDRAWN
+
+    # --- for the store
+
+    def settle(self) -> Iterable[Letter]:
+        """The new letters, each in the state in which it is to be stored: one that lacks nothing is queued."""
+        for letter in self.letters.values():
+            if letter.state is State.WAITING and self._is_complete(letter):
+                letter.state = State.QUEUED
+            yield letter
+
+    def _is_complete(self, letter: Letter) -> bool:
+        needed = {letter.recipient_id, letter.person_id if letter.kind is Kind.HAS_JOINED else None} - {None}
+        return letter.organization_id in self.organizations and needed <= self.profiles.keys()
+
+    def _is_erased(self, account_id: UUID) -> bool:
+        profile = self.profiles.get(account_id)
+        return profile is not None and profile.is_erased
+
+    def _set(self, profile: Profile) -> None:
+        self.profiles[profile.account_id] = profile
+        self.changed_profiles.add(profile.account_id)
+
+    def _new_letter(self, kind: Kind, cause: Cause, organization_id: UUID, invitation_id: UUID) -> Letter:
+        letter = Letter(
+            letter_id=letter_id(cause.ce_id, kind),
+            kind=kind,
+            cause_id=cause.ce_id,
+            correlation_id=cause.correlation_id,
+            organization_id=organization_id,
+            invitation_id=invitation_id,
+            created_at=cause.now,
+        )
+        return self.letters.setdefault(letter.letter_id, letter)
