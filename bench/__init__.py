@@ -1,0 +1,1 @@
+"""The invitation chain measured, beside its floor. `python -m bench`, or `make bench`."""

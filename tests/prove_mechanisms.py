@@ -1,0 +1,92 @@
+"""Takes each safety mechanism of postroom away and looks whether a test notices: a mechanism that nothing misses is not
+tested. Works on a copy; `python tests/prove_mechanisms.py` says which test failed for which mechanism, and exits with 1
+where none did."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+HOUSE = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """A piece of code, what stands in its place when it is taken away, and the tests that are to miss it."""
+
+    name: str
+    file: str
+    code: str
+    without: str
+    tests: tuple[str, ...]
+
+
+MECHANISMS = (
+    Mechanism(
+        "the inbox insert",
+        "postroom/postroom/transaction.py",
+        "claimed = await self._connection.execute(\n            _CLAIM,",
+        "return {row[0] for row in in_order}\n        claimed = await self._connection.execute(\n            _CLAIM,",
+        ("postroom/tests/test_conformance.py",),
+    ),
+    Mechanism(
+        "the relay's stop at the first failure",
+        "postroom/postroom/relay.py",
+        "return next((index for index, error in enumerate(errors) if error is not None), len(errors))",
+        "return len(errors)",
+        ("postroom/tests/test_conformance.py",),
+    ),
+    Mechanism(
+        "the advisory lock of the relay",
+        "postroom/postroom/relay.py",
+        '"SELECT pg_advisory_lock($1)"',
+        '"SELECT $1::bigint"',
+        ("postroom/tests/test_relay.py",),
+    ),
+)
+
+
+def main() -> int:
+    unnoticed = 0
+    for mechanism in MECHANISMS:
+        failed = _failures_without(mechanism)
+        if failed:
+            print(f"Without {mechanism.name}, {failed[0]} fails.")
+        else:
+            unnoticed += 1
+            print(f"Without {mechanism.name}, NO TEST FAILS.")
+    print(f"{len(MECHANISMS) - unnoticed} of {len(MECHANISMS)} mechanisms are missed by a test.")
+    return 1 if unnoticed else 0
+
+
+def _failures_without(mechanism: Mechanism) -> list[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "house"
+        shutil.copytree(
+            HOUSE, copy, ignore=shutil.ignore_patterns(".git", ".venv", ".latchkey", "__pycache__", ".*_cache")
+        )
+        file = copy / mechanism.file
+        code = file.read_text()
+        if code.count(mechanism.code) != 1:
+            sys.exit(f"{mechanism.file} does not hold the code of {mechanism.name} (any more).")
+        file.write_text(code.replace(mechanism.code, mechanism.without))
+        packages = [copy / "postroom", copy / "contracts", copy]
+        result = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-x", "--tb=no", "-rf", "-p", "no:cacheprovider", *mechanism.tests],
+            cwd=copy,
+            # The copy's packages go before the installed ones.
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, packages))},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if result.returncode not in (0, 1):
+            sys.exit(f"The tests did not run: {result.stdout[-2000:]}{result.stderr[-2000:]}")
+        return [line.split()[1] for line in result.stdout.splitlines() if line.startswith("FAILED ")]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
