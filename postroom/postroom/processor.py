@@ -37,7 +37,7 @@ W = TypeVar("W")
 log = structlog.get_logger()
 
 _KEEP_AFTER_RETENTION = timedelta(days=2)
-"""How much longer than the topic the inbox remembers: a deleted segment lives on for a while."""
+"""How much longer than the topic's retention the inbox remembers: a segment of up to a day is deleted as a whole."""
 _KEEP_OF_COMPACTED = timedelta(days=30)
 """For a topic that keeps its last records for ever: handlers of state go by its version, not by the inbox."""
 

@@ -10,6 +10,9 @@ from postroom.kafka import MAX_RECORD_BYTES
 from postroom.message import Topic, dead_letter_topic
 
 _DEAD_LETTERS_KEPT = timedelta(days=30)
+_SEGMENT = timedelta(days=1)
+"""Kafka deletes whole segments, when the last record of one is too old: so a record lives this much longer than the
+retention, and the inbox remembers two days longer. Kafka's default, a week, would be longer than that."""
 
 
 def new_topics(topics: Iterable[Topic], replication_factor: int) -> list[NewTopic]:
@@ -21,7 +24,11 @@ def new_topics(topics: Iterable[Topic], replication_factor: int) -> list[NewTopi
     wanted: list[NewTopic] = []
     for topic in topics:
         retention_ms = "-1" if topic.retention is None else _milliseconds(topic.retention)
-        configs = {"cleanup.policy": str(topic.cleanup), "retention.ms": retention_ms}
+        configs = {
+            "cleanup.policy": str(topic.cleanup),
+            "retention.ms": retention_ms,
+            "segment.ms": _milliseconds(_SEGMENT),
+        }
         if topic.cleanup == "compact":
             # How soon an erased person is gone for good.
             configs |= {"min.cleanable.dirty.ratio": "0.1", "max.compaction.lag.ms": _milliseconds(timedelta(days=1))}
