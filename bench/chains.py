@@ -115,8 +115,10 @@ async def backlog(platform: Platform, subscriber_pid: int, acceptances: Sequence
 
 
 async def letters(platform: Platform) -> dict[str, Any]:
-    """Letters a second over SMTP, from those that the backlog has queued; delivery stood still until now."""
-    waiting = await _count(platform, "notifier", "SELECT count(*) FROM letters WHERE state IN ('queued', 'sending')")
+    """Letters a second over SMTP: the first 5,000 of those that the backlog has queued, since delivery stood still
+    until now. The mail server is the stack's mailbox, in Python, and takes part in the race."""
+    queued = await _count(platform, "notifier", "SELECT count(*) FROM letters WHERE state IN ('queued', 'sending')")
+    count = min(queued, 5000)
     async with Client(platform.bootstrap_servers) as client:
         await asyncio.to_thread(platform.service("notifier").stop)
         platform.service("notifier").env["SMTP_PORT"] = str(platform.mailbox.smtp_port)
@@ -124,10 +126,10 @@ async def letters(platform: Platform) -> dict[str, Any]:
         started = time.perf_counter()
         before = len(client.facts(LetterSent))
         async with asyncio.timeout(300):
-            while len(client.facts(LetterSent)) - before < waiting:
+            while len(client.facts(LetterSent)) - before < count:
                 await asyncio.sleep(0.05)
         seconds = time.perf_counter() - started
-    return {"letters": waiting, "seconds": round(seconds, 2), "letters_per_second": round(waiting / seconds)}
+    return {"letters": count, "seconds": round(seconds, 2), "letters_per_second": round(count / seconds)}
 
 
 async def at_rest(platform: Platform, seconds: float = 30.0) -> dict[str, Any]:

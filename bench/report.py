@@ -101,7 +101,7 @@ asyncpg ([floor.py](../floor.py)): the same transactions, rows and messages, and
 | until every service has drained (letters are queued) | {drained[0]} | {drained[1]} | |
 | ratio to the floor, to the last BillingChainEstablished | {_spread(ratio, 2)} | 1 | ≥ {_GOALS["ratio"]} |
 
-Letters over SMTP, measured by themselves: {data["letters"]["letters_per_second"]} a second ({data["letters"]["letters"]} letters).
+Letters over SMTP to the mailbox of the stack (one Python process, on the same two cores): {data["letters"]["letters_per_second"]} a second ({data["letters"]["letters"]} letters).
 
 ## Where the CPU goes
 

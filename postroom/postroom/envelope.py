@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,7 @@ REDRIVE_TO = "postroom-redrive-to"
 REDRIVE_OF = "postroom-redrive-of"
 """Header of a re-driven record: the dead letter that it was, as topic/partition/offset."""
 
-_REQUIRED = (("ce_id", "id"), ("ce_source", "source"), ("ce_type", "type"), ("ce_specversion", "specversion"))
+_REQUIRED = ("ce_id", "ce_source", "ce_type", "ce_specversion")
 _STRUCTURED = b"application/cloudevents+json"
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
 
@@ -97,9 +98,9 @@ class Reader:
         return self._read_binary(record, headers)
 
     def _read_binary(self, record: Record, headers: Mapping[str, bytes | None]) -> Received:
-        attributes = {attribute: _text(headers.get(header)) for header, attribute in _REQUIRED}
-        message_id = _message_id(record, headers, attributes["source"], attributes["id"])
-        message_type = self._type_of(record, message_id, attributes)
+        ce_id, source, ce_type, version = [_text(headers.get(header)) for header in _REQUIRED]
+        message_id = _message_id(record, headers, source, ce_id)
+        message_type = self._type_of(record, message_id, ce_id, source, ce_type, version)
         if record.value is None:
             raise Unreadable(message_id, "The record has no value.")
         try:
@@ -110,8 +111,8 @@ class Reader:
             record=record,
             message=message,
             message_id=message_id,
-            ce_id=attributes["id"] or "",
-            correlation_id=_text(headers.get("ce_correlationid")) or attributes["id"] or "",
+            ce_id=ce_id or "",
+            correlation_id=_text(headers.get("ce_correlationid")) or ce_id or "",
             traceparent=_text(headers.get("traceparent")),
         )
 
@@ -122,9 +123,9 @@ class Reader:
             event = None
         if not isinstance(event, dict):
             raise Unreadable(_message_id(record, headers, None, None), "The structured CloudEvent is no JSON object.")
-        attributes = {name: _string(event.get(name)) for name in ("id", "source", "type", "specversion")}
-        message_id = _message_id(record, headers, attributes["source"], attributes["id"])
-        message_type = self._type_of(record, message_id, attributes)
+        ce_id, source, ce_type, version = [_string(event.get(name.removeprefix("ce_"))) for name in _REQUIRED]
+        message_id = _message_id(record, headers, source, ce_id)
+        message_type = self._type_of(record, message_id, ce_id, source, ce_type, version)
         try:
             # By way of JSON, since a UUID or an instant is a string only there.
             message = message_type.model_validate_json(json.dumps(event.get("data")))
@@ -134,8 +135,8 @@ class Reader:
             record=record,
             message=message,
             message_id=message_id,
-            ce_id=attributes["id"] or "",
-            correlation_id=_string(event.get("correlationid")) or attributes["id"] or "",
+            ce_id=ce_id or "",
+            correlation_id=_string(event.get("correlationid")) or ce_id or "",
             traceparent=_string(event.get("traceparent")),
         )
 
@@ -152,13 +153,14 @@ class Reader:
         correlation_id = _text(headers.get("ce_correlationid")) or ce_id or str(message_id)
         return Received(record, message, message_id, ce_id or str(message_id), correlation_id, None)
 
-    def _type_of(self, record: Record, message_id: UUID, attributes: Mapping[str, str | None]) -> type[Message]:
-        if not all(attributes.values()):
-            missing = [f"ce_{name}" for name, value in attributes.items() if not value]
+    def _type_of(self, record: Record, message_id: UUID, *attributes: str | None) -> type[Message]:
+        if not all(attributes):
+            missing = [name for name, value in zip(_REQUIRED, attributes, strict=True) if not value]
             raise Unreadable(message_id, f"Missing or not UTF-8: {', '.join(missing)}.")
-        if attributes["specversion"] != "1.0":
+        _, _, ce_type, version = attributes
+        if version != "1.0":
             raise Unreadable(message_id, "The CloudEvents specversion is not 1.0.")
-        ce_type = attributes["type"] or ""
+        ce_type = ce_type or ""
         message_type = self._reactions.get((record.topic, ce_type))
         if message_type is not None:
             return message_type
@@ -192,7 +194,7 @@ def write(
         ("ce_id", text_id.encode()),
         ("ce_source", source.encode()),
         ("ce_type", message.ce_type.encode()),
-        ("ce_time", now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()),
+        ("ce_time", _time(now)),
         ("ce_subject", key),
         ("ce_correlationid", correlation.encode()),
         ("ce_partitionkey", key),
@@ -202,6 +204,12 @@ def write(
     if causation_id:
         headers.insert(7, ("ce_causationid", causation_id.encode()))
     return OutgoingRecord(topic=topic, key=key, value=message.model_dump_json().encode(), headers=headers)
+
+
+@lru_cache(maxsize=8)
+def _time(now: datetime) -> bytes:
+    """The facts of a batch have one time."""
+    return now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()
 
 
 def _traceparent(parent: str | None, correlation_id: str, ce_id: UUID) -> bytes:

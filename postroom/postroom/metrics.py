@@ -56,10 +56,10 @@ class Metrics:
         self.deferred_rows = Gauge("deferred_rows", "Messages that wait for another message.", **labels)
         self.consumer_lag = Gauge("consumer_lag_records", "Records not fetched yet.", ("topic", "partition"), **labels)
 
-    def count(self, ce_type: str, outcome: Outcome) -> None:
-        """One more message of this type with this outcome."""
+    def count(self, ce_type: str, outcome: Outcome, number: int = 1) -> None:
+        """So many more messages of this type with this outcome."""
         counter = self._counters.get((ce_type, outcome))
         if counter is None:
             counter = self._messages.labels(service=self._service, type=ce_type, outcome=outcome.value)
             self._counters[ce_type, outcome] = counter
-        counter.inc()
+        counter.inc(number)

@@ -14,6 +14,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -319,10 +320,11 @@ class Processor(Generic[W]):
     def _report(self, tally: "_Tally", seconds: float) -> None:
         """After the commit: what did not commit has not happened."""
         self._metrics.batch_seconds.observe(seconds)
-        each_is_logged = log.is_enabled_for(logging.DEBUG)
-        for received, outcome in tally.outcomes:
-            self._metrics.count(received.ce_type, outcome)
-            if each_is_logged:
+        counts = Counter((received.ce_type, outcome) for received, outcome in tally.outcomes)
+        for (ce_type, outcome), number in counts.items():
+            self._metrics.count(ce_type, outcome, number)
+        if log.is_enabled_for(logging.DEBUG):
+            for received, outcome in tally.outcomes:
                 log.debug("message", outcome=outcome.value, **_names_of(received))
         for item in tally.duplicates:
             ce_type = item.received.ce_type if isinstance(item.received, Received) else "unreadable"

@@ -6,7 +6,6 @@ first that failed. It never goes by an id that it has seen, since ids commit out
 """
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from aiokafka import AIOKafkaProducer
 from postroom.dead_letters import describe
 from postroom.metrics import Metrics
 from postroom.record import OutgoingRecord
+from postroom.transaction import headers_from_json
 
 log = structlog.get_logger()
 
@@ -93,7 +93,7 @@ class PostgresOutbox:
     async def prepare(connection: "asyncpg.Connection[Any]") -> None:
         """What a new connection needs to be told once."""
         await connection.set_type_codec(
-            "json", encoder=_encode_headers, decoder=_decode_headers, schema="pg_catalog", format="text"
+            "json", encoder=str, decoder=headers_from_json, schema="pg_catalog", format="text"
         )
         # A deletion that a crash undoes means that a record is sent twice, which every reader can take.
         await connection.execute("SET synchronous_commit = off")
@@ -243,11 +243,3 @@ class Relay:
                     await producer.stop()
             except Exception as error:
                 log.warning("producer did not stop cleanly", error=describe(error))
-
-
-def _encode_headers(headers: Any) -> str:
-    return json.dumps(headers)
-
-
-def _decode_headers(headers: str) -> Sequence[tuple[str, bytes | None]]:
-    return [(name, None if value is None else value.encode("latin-1")) for name, value in json.loads(headers)]
