@@ -1,54 +1,29 @@
-"""A service process: waits for what it needs, works, and stops in order."""
+"""A service as its `app.py` puts it together, and as `python -m` runs it."""
 
 import asyncio
 import importlib
 import signal
 import sys
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-import asyncpg
 import structlog
 import uvloop
 from pydantic import ValidationError
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from postroom.consumer import Consumer
-from postroom.database import create_engine
-from postroom.dead_letters import describe
-from postroom.envelope import write
 from postroom.handling import Chore, Every, Handler, Store, Worker, utc_now
-from postroom.health import Checks, HealthServer, bind, health_app
-from postroom.kafka import create_admin, create_producer
+from postroom.health import bind
 from postroom.logs import configure_logging
 from postroom.message import Message, Topic
-from postroom.metrics import Metrics
-from postroom.migrations import is_behind, migrate_now
-from postroom.processor import Processor, Reactions
-from postroom.relay import Relay
+from postroom.migrations import migrate_now
+from postroom.process import Process
+from postroom.processor import Reactions
 from postroom.settings import ServiceSettings
-from postroom.timers import FORGET_INTERVAL, Timers
-from postroom.topics import missing_topics
-from postroom.transaction import PostgresTransaction, PostgresTransactions
 
 W = TypeVar("W")
 S = TypeVar("S", bound=ServiceSettings)
 log = structlog.get_logger()
-
-_STUCK_AFTER = 300.0
-"""Seconds after which a batch that is still in hand means that this process makes no progress."""
-
-_PING = text("SELECT 1")
-_OUTBOX = text("""
-    SELECT count(*) AS rows, coalesce(extract(epoch FROM :now - min(created_at)), 0) AS age
-    FROM (SELECT created_at FROM postroom_outbox ORDER BY id LIMIT 100000) AS waiting
-""")
-_DEFERRED = text("SELECT count(*) FROM (SELECT 1 FROM postroom_deferred LIMIT 100000) AS waiting")
 
 
 class Service(Generic[W]):
@@ -85,280 +60,7 @@ class Service(Generic[W]):
     async def serve(self, stopping: asyncio.Event) -> None:
         """Works until `stopping` is set, and then until what was begun is finished."""
         listener = bind(self.settings.http_host, self.settings.http_port)
-        await _Process(self, stopping).serve(listener)
-
-
-class _Process(Generic[W]):
-    """The running parts of a service; also the Room of its workers."""
-
-    def __init__(self, service: Service[W], stopping: asyncio.Event) -> None:
-        self._service = service
-        self._settings = settings = service.settings
-        self._name = service.name
-        self.stopping = stopping
-        self.clock = service.clock
-        self._metrics = Metrics(service.name)
-        self._engine: AsyncEngine = create_engine(settings, service.name)
-        self._relay = Relay(
-            self._connect_relay,
-            lambda: create_producer(settings, f"{service.name}-relay"),
-            self._metrics,
-            batch_size=settings.relay_batch_size,
-            poll_interval=settings.relay_poll_interval.total_seconds(),
-        )
-        self._transactions = PostgresTransactions(
-            self._engine, wake_relay=self._relay.wake, relay_is_here=lambda: self._relay.is_active
-        )
-        self._processor = Processor(
-            service.reactions,
-            self._transactions,
-            self._metrics,
-            clock=service.clock,
-            attempts=settings.attempts,
-            defer_for=settings.defer_for,
-            on_commit=self._wake_workers,
-        )
-        topics = [topic.name for topic in service.reactions.reads]
-        self._consumer = Consumer(settings, service.name, topics, self._processor.process)
-        self._timers = Timers(service.reactions, self._transactions, service.clock)
-        self._waker = asyncio.Event()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-
-    # --- the life of the process
-
-    async def serve(self, listener: Any) -> None:
-        server = HealthServer(
-            health_app(
-                live=self._live,
-                ready=self._ready,
-                registry=self._metrics.registry,
-                refresh_metrics=self._refresh_metrics,
-            ),
-            self._settings.http_host,
-            self._settings.http_port,
-        )
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            await self._run()
-        finally:
-            server.stop()
-            await serving
-            await self._engine.dispose()
-            log.info("stopped")
-
-    async def _run(self) -> None:
-        log.info("starting")
-        await self._until_there("database", self._database_is_ready)
-        await self._until_there("kafka", self._topics_are_ready)
-        await self._until_there("consumer", self._consumer_starts)
-        if self.stopping.is_set():
-            return
-        self._start("relay", self._relay.run)
-        self._start("deferred", self._resume_deferred)
-        self._start("inbox", lambda: self._repeat(FORGET_INTERVAL, self._timers.forget))
-        for timer in self._service.timers:
-            self._start(timer.name, partial(self._repeat, timer.interval, partial(self._timers.run, timer)))
-        for chore in self._service.chores:
-            self._start(chore.name, partial(self._repeat, chore.interval, partial(self._timers.clean_up, chore)))
-        for worker in self._service.workers:
-            self._start(worker.__qualname__, partial(worker, self))
-        log.info("ready")
-        await self.stopping.wait()
-        await self._stop()
-
-    async def _stop(self) -> None:
-        """In order: nothing new comes in, what was begun is finished, what was decided is told."""
-        log.info("stopping")
-        self._waker.set()
-        timeout = self._settings.shutdown_timeout.total_seconds()
-        relay = self._tasks.pop("relay")
-        try:
-            async with asyncio.timeout(timeout):
-                await self._consumer.stop()
-                await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-                self._relay.stop()
-                await relay
-        except TimeoutError:
-            log.warning("not everything finished in time; the rest is done after the next start")
-        for task in (relay, *self._tasks.values()):
-            task.cancel()
-        await asyncio.gather(relay, *self._tasks.values(), return_exceptions=True)
-
-    def _start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        self._tasks[name] = asyncio.create_task(self._keep_running(name, run), name=name)
-
-    async def _keep_running(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        """Whatever a task of ours meets, it begins again, and says so."""
-        failures = 0
-        while not self.stopping.is_set():
-            began = time.monotonic()
-            try:
-                await run()
-                return
-            except Exception as error:
-                failures = failures + 1 if time.monotonic() - began < 60 else 1
-                wait = min(0.1 * 2 ** min(failures, 8), 10.0)
-                log.warning("task begins again", task=name, error=describe(error), wait_seconds=wait)
-                await self._pause(wait)
-
-    async def _pause(self, seconds: float) -> None:
-        """Waits, but not beyond the stop."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self.stopping.wait()
-        except TimeoutError:
-            pass
-
-    async def _repeat(self, interval: timedelta, once: Callable[[], Awaitable[bool]]) -> None:
-        """Runs `once` as long as it finds something to do, and then again after `interval`."""
-        while not self.stopping.is_set():
-            while await once() and not self.stopping.is_set():
-                pass
-            await self._pause(interval.total_seconds())
-
-    async def _until_there(self, what: str, attempt: Callable[[], Awaitable[str | None]]) -> None:
-        """Tries until nothing is wrong any more: a service may be started before all that it needs."""
-        failures = 0
-        while not self.stopping.is_set():
-            try:
-                fault = await attempt()
-            except Exception as error:
-                # No message is in play yet, so there is nothing in the text that must not be told.
-                fault = f"{type(error).__name__}: {error}"
-            if fault is None:
-                return
-            failures += 1
-            if failures in (1, 5) or failures % 20 == 0:
-                log.warning("waiting", for_=what, fault=fault, tries=failures)
-            await self._pause(min(0.1 * 2 ** min(failures, 5), 2.0))
-
-    async def _database_is_ready(self) -> str | None:
-        async with self._engine.connect() as connection:
-            if await is_behind(self._name, connection):
-                return f"its tables are not up to date: run `python -m {self._name} migrate`"
-        return None
-
-    async def _topics_are_ready(self) -> str | None:
-        admin = create_admin(self._settings, self._name)
-        try:
-            await admin.start()
-            missing = await missing_topics(admin, [topic.name for topic in self._service.reactions.reads])
-        finally:
-            await admin.close()
-        return f"no such topics: {', '.join(missing)}" if missing else None
-
-    async def _consumer_starts(self) -> str | None:
-        await self._consumer.start()
-        return None
-
-    async def _connect_relay(self) -> "asyncpg.Connection[Any]":
-        url = self._settings.database_url.get_secret_value()
-        return await asyncpg.connect(url, timeout=10, server_settings={"application_name": f"{self._name} relay"})
-
-    # --- deferred messages
-
-    async def _resume_deferred(self) -> None:
-        """Hands deferred messages in again: soon after they were deferred here, and within a second where another
-        process left them."""
-        while not self.stopping.is_set():
-            if await self._processor.resume():
-                continue
-            await self.woken(self._seconds_until_due())
-
-    def _seconds_until_due(self) -> float:
-        at, self._processor.deferred_at = self._processor.deferred_at, None
-        return 1.0 if at is None else min(1.0, max(0.005, (at - self.clock()).total_seconds()))
-
-    # --- the Room of the workers
-
-    def _wake_workers(self) -> None:
-        # One event for each generation of sleepers: whoever waits now is woken, who comes later waits anew.
-        self._waker.set()
-        self._waker = asyncio.Event()
-
-    async def woken(self, timeout: float) -> None:
-        if self.stopping.is_set():
-            return
-        waker = self._waker
-        try:
-            async with asyncio.timeout(timeout):
-                await waker.wait()
-        except TimeoutError:
-            pass
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator["_WorkTransaction"]:
-        async with self._transactions.begin() as transaction:
-            yield _WorkTransaction(transaction, self._service.reactions)
-
-    # --- what it says of itself
-
-    def _live(self) -> Checks:
-        dead = [name for name, task in self._tasks.items() if task.done() and not self.stopping.is_set()]
-        driver = self._consumer.driver
-        since = driver.working_since if driver is not None else None
-        stuck = since is not None and time.monotonic() - since > _STUCK_AFTER
-        return {
-            "tasks": f"ended: {', '.join(dead)}" if dead else None,
-            "consumer": "a batch has been in hand for more than five minutes" if stuck else None,
-        }
-
-    async def _ready(self) -> Checks:
-        return {
-            "stopping": "this process is stopping" if self.stopping.is_set() else None,
-            "database": await self._fault_of_database(),
-            "kafka": await self._fault_of_kafka(),
-            "assignment": None if self._consumer.has_joined else "the consumer group has not assigned partitions yet",
-        }
-
-    async def _fault_of_database(self) -> str | None:
-        try:
-            async with asyncio.timeout(2), self._engine.connect() as connection:
-                await connection.execute(_PING)
-        except Exception as error:
-            return describe(error)
-        return None
-
-    async def _fault_of_kafka(self) -> str | None:
-        if self._consumer.driver is None:
-            return "not connected yet"
-        try:
-            reachable = await self._consumer.broker.ping(timeout=2)
-        except Exception as error:
-            return describe(error)
-        return None if reachable else "does not answer"
-
-    async def _refresh_metrics(self) -> None:
-        for (topic, partition), lag in (await self._consumer.lag()).items():
-            self._metrics.consumer_lag.labels(topic, partition).set(lag)
-        try:
-            async with asyncio.timeout(2), self._engine.connect() as connection:
-                outbox = (await connection.execute(_OUTBOX, {"now": self.clock()})).one()
-                self._metrics.outbox_rows.set(outbox.rows)
-                self._metrics.outbox_age.set(float(outbox.age))
-                self._metrics.deferred_rows.set((await connection.execute(_DEFERRED)).scalar_one())
-        except Exception as error:
-            log.warning("metrics of the database are old", error=describe(error))
-
-
-class _WorkTransaction:
-    """A transaction in which a worker or a timer also tells facts."""
-
-    def __init__(self, transaction: PostgresTransaction, reactions: Reactions[Any]) -> None:
-        self._transaction = transaction
-        self._reactions = reactions
-
-    @property
-    def connection(self) -> AsyncConnection:
-        return self._transaction.connection
-
-    async def publish(self, facts: Iterable[Message], *, correlation_id: str, causation_id: str, now: datetime) -> None:
-        topic, source = self._reactions.writes.name, self._reactions.source
-        records = [
-            write(fact, topic=topic, source=source, correlation_id=correlation_id, causation_id=causation_id, now=now)
-            for fact in facts
-        ]
-        await self._transaction.post(records, now)
+        await Process(self, stopping).serve(listener)
 
 
 def run(name: str, settings: type[S], build: Callable[[S], Service[Any]]) -> None:

@@ -122,7 +122,7 @@ async def toy(kafka_server: KafkaServer, database_url: str, monkeypatch: pytest.
         return False
 
     # The toy has no migrations; those of the services are tested with them.
-    monkeypatch.setattr("postroom.runtime.is_behind", never_behind)
+    monkeypatch.setattr("postroom.process.is_behind", never_behind)
     toy = Toy(kafka_server, database_url)
     await toy.prepare()
     return toy
