@@ -19,7 +19,7 @@ from postroom.dead_letters import describe
 from postroom.envelope import write
 from postroom.health import Checks, HealthServer, health_app
 from postroom.kafka import create_admin, create_producer
-from postroom.message import Message
+from postroom.message import Message, dead_letter_topic
 from postroom.metrics import Metrics
 from postroom.migrations import is_behind
 from postroom.processor import Processor, Reactions
@@ -196,10 +196,15 @@ class Process(Generic[W]):
         return None
 
     async def _topics_are_ready(self) -> str | None:
+        """Also those that are written, dead letters included: a record for a topic that is not there would stop the
+        relay, and with it all that follows."""
+        reactions = self._service.reactions
+        read = [topic.name for topic in reactions.reads]
+        written = [reactions.writes.name, *(dead_letter_topic(name, self._name) for name in read)]
         admin = create_admin(self._settings, self._name)
         try:
             await admin.start()
-            missing = await missing_topics(admin, [topic.name for topic in self._service.reactions.reads])
+            missing = await missing_topics(admin, [*read, *written])
         finally:
             await admin.close()
         return f"no such topics: {', '.join(missing)}" if missing else None

@@ -33,6 +33,7 @@ from postroom.cli import main
 from postroom.consumer import Consumer
 from postroom.database import async_url
 from postroom.kafka import create_admin, create_producer
+from postroom.process import Process
 from postroom.processor import OutageLasts
 from postroom.record import Record, StoredRecord
 from postroom.runtime import Service as RuntimeService
@@ -284,6 +285,18 @@ async def _answers(settings: ServiceSettings) -> bool:
     except httpx.TransportError:
         return False
     return True
+
+
+async def test_a_service_does_not_start_without_the_topics_that_it_writes(toy: Toy) -> None:
+    service = toy.service()
+    complete = Process(service, asyncio.Event())
+    assert await complete._topics_are_ready() is None
+
+    nowhere = replace(service.reactions, writes=replace(toy.events, name="toy.nowhere"), name="stranger")
+    service.reactions = nowhere
+    service.name = "stranger"
+    fault = await Process(service, asyncio.Event())._topics_are_ready()
+    assert fault == f"no such topics: toy.nowhere, {toy.commands.name}.stranger.dlt"
 
 
 async def test_the_defaults_that_lose_messages_are_not_in_force(toy: Toy) -> None:

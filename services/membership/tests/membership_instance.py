@@ -1,6 +1,7 @@
 """membership on a real database, without Kafka: records are handed in, and facts read from the outbox."""
 
 import asyncio
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -114,5 +115,5 @@ class Instances:
 
 
 def _fact(headers: str, value: bytes) -> Message:
-    (ce_type,) = (name for name in _TYPES if f'["ce_type", "{name}"]' in headers)
+    ce_type: str = dict(json.loads(headers))["ce_type"]
     return _TYPES[ce_type].model_validate_json(value)
