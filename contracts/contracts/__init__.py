@@ -1,9 +1,14 @@
 """Latchkey's messages and topics: the only thing that its services, and yours, share with each other."""
 
 from contracts.accounts import (
+    ACCOUNTS_EVENTS,
     ACCOUNTS_PROFILES,
     AccountErased,
     AccountProfile,
+    MailboxProofRequested,
+    PasswordChanged,
+    PasswordResetRequested,
+    SignUpRepeated,
 )
 from contracts.billing import (
     BILLING_COMMANDS,
@@ -21,6 +26,10 @@ from contracts.billing import (
     SourceShare,
     TopUpCredit,
     UsageCharged,
+)
+from contracts.codes import (
+    mailbox_code,
+    reset_code,
 )
 from contracts.invites import (
     INVITES_COMMANDS,
@@ -90,6 +99,7 @@ from contracts.topic import (
 )
 
 __all__ = [
+    "ACCOUNTS_EVENTS",
     "ACCOUNTS_PROFILES",
     "BILLING_COMMANDS",
     "BILLING_EVENTS",
@@ -135,6 +145,7 @@ __all__ = [
     "LetterBounced",
     "LetterFailed",
     "LetterSent",
+    "MailboxProofRequested",
     "MemberDemoted",
     "MemberJoined",
     "MemberLeft",
@@ -142,12 +153,15 @@ __all__ = [
     "MemberRemoved",
     "Message",
     "OrganizationCreated",
+    "PasswordChanged",
+    "PasswordResetRequested",
     "PersonalData",
     "PromoteMember",
     "Reason",
     "Refused",
     "RemoveMember",
     "RevokeInvitation",
+    "SignUpRepeated",
     "SourceShare",
     "TopUpCredit",
     "Topic",
@@ -156,4 +170,6 @@ __all__ = [
     "UsageRecorded",
     "code_digest",
     "link_code",
+    "mailbox_code",
+    "reset_code",
 ]

@@ -1,11 +1,24 @@
-"""Accounts: who people are. Written by console."""
+"""Accounts: who people are, and what happens to their accounts. Written by console."""
 
-from typing import ClassVar
+from datetime import timedelta
+from typing import Annotated, ClassVar
+from uuid import UUID
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
-from contracts.message import PERSONAL, AccountId, Address, Fact, Version
+from contracts.message import PERSONAL, AccountId, Address, Fact, Instant, Version
 from contracts.topic import Cleanup, PersonalData, Topic
+
+ChallengeId = Annotated[
+    UUID,
+    Field(
+        description="The challenge's id (UUIDv7). Who has the accounts key derives the code from it; the code itself, "
+        "which is usable, is in no message."
+    ),
+]
+ChallengeExpiry = Annotated[
+    AwareDatetime, Field(description="When the code's time is over, with its time zone (written in UTC).")
+]
 
 
 class AccountProfile(Fact):
@@ -33,6 +46,52 @@ class AccountErased(Fact):
     account_id: AccountId
 
 
+class AccountFact(Fact):
+    """What every fact about an account says. It names nobody's address: that is in the AccountProfile."""
+
+    key_field: ClassVar[str] = "account_id"
+
+    account_id: AccountId
+
+
+class MailboxProofRequested(AccountFact):
+    """The account has to prove that it receives letters at its address: the moment for a letter with a code."""
+
+    ce_type: ClassVar[str] = "io.carolinacloud.mailbox-proof.requested.v1"
+
+    challenge_id: ChallengeId
+    requested_at: Instant
+    expires_at: ChallengeExpiry
+
+
+class PasswordResetRequested(AccountFact):
+    """Somebody, perhaps its owner, said that the account's password is forgotten: the moment for a letter with a
+    link."""
+
+    ce_type: ClassVar[str] = "io.carolinacloud.password-reset.requested.v1"
+
+    challenge_id: ChallengeId
+    requested_at: Instant
+    expires_at: ChallengeExpiry
+
+
+class SignUpRepeated(AccountFact):
+    """Somebody signed up with the address of this account, which is proven. The page told them nothing; the account's
+    owner is told by a letter."""
+
+    ce_type: ClassVar[str] = "io.carolinacloud.sign-up.repeated.v1"
+
+    repeated_at: Instant
+
+
+class PasswordChanged(AccountFact):
+    """The account has another password, by its owner's wish or by a reset."""
+
+    ce_type: ClassVar[str] = "io.carolinacloud.password.changed.v1"
+
+    changed_at: Instant
+
+
 ACCOUNTS_PROFILES = Topic(
     name="accounts.profiles",
     key="account id",
@@ -45,4 +104,17 @@ ACCOUNTS_PROFILES = Topic(
     retention=None,
     cleanup=Cleanup.COMPACT,
     personal_data=PersonalData.ADDRESSES,
+)
+
+ACCOUNTS_EVENTS = Topic(
+    name="accounts.events",
+    key="account id",
+    owner="console",
+    writers=("console",),
+    readers=("notifier",),
+    messages=(MailboxProofRequested, PasswordResetRequested, SignUpRepeated, PasswordChanged),
+    partitions=6,
+    retention=timedelta(days=7),
+    cleanup=Cleanup.DELETE,
+    personal_data=PersonalData.IDENTIFIERS,
 )

@@ -224,7 +224,7 @@ INVITES_EVENTS = Topic(
     key="organization id",
     owner="invites",
     writers=("invites",),
-    readers=("membership", "notifier"),
+    readers=("membership", "notifier", "console"),
     messages=(
         InvitationIssued,
         InvitationSuperseded,

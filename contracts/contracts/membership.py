@@ -187,7 +187,7 @@ MEMBERSHIP_EVENTS = Topic(
     key="organization id",
     owner="membership",
     writers=("membership",),
-    readers=("invites", "billing", "notifier"),
+    readers=("invites", "billing", "notifier", "console"),
     messages=(
         OrganizationCreated,
         MemberJoined,

@@ -16,13 +16,14 @@ class LetterFact(Fact):
     letter_id: UUID
     """The letter's id; the same event and kind of letter give the same id."""
     kind: str
-    """Which letter: `invitation`, `reminder`, `welcome`, `has_joined`."""
+    """Which letter: `invitation`, `reminder`, `welcome`, `has_joined`; about an account: `mailbox_code`,
+    `password_reset`, `account_exists`, `password_changed`. New kinds may appear."""
     cause_id: str
     """The CloudEvents id of the fact that the letter is about."""
     cause_key: UUID
     """The Kafka key of that fact, and so of this one."""
-    organization_id: UUID
-    """The organization that the letter is about."""
+    organization_id: UUID | None
+    """The organization that the letter is about; none where it is about an account."""
     invitation_id: UUID | None
     """The invitation that the letter is about, where there is one."""
     recipient_id: UUID | None
@@ -64,7 +65,7 @@ NOTIFIER_EVENTS = Topic(
     key="as the cause",
     owner="notifier",
     writers=("notifier",),
-    readers=(),
+    readers=("console",),
     messages=(LetterSent, LetterBounced, LetterFailed),
     partitions=6,
     retention=timedelta(days=30),

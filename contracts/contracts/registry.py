@@ -1,6 +1,6 @@
 """Every topic of Latchkey. Topics are created from here, and from nowhere else."""
 
-from contracts.accounts import ACCOUNTS_PROFILES
+from contracts.accounts import ACCOUNTS_EVENTS, ACCOUNTS_PROFILES
 from contracts.billing import BILLING_COMMANDS, BILLING_EVENTS
 from contracts.invites import INVITES_COMMANDS, INVITES_EVENTS
 from contracts.membership import MEMBERSHIP_COMMANDS, MEMBERSHIP_EVENTS
@@ -11,6 +11,7 @@ from contracts.topic import TopicRegistry
 TOPICS = TopicRegistry(
     (
         ACCOUNTS_PROFILES,
+        ACCOUNTS_EVENTS,
         INVITES_COMMANDS,
         INVITES_EVENTS,
         MEMBERSHIP_COMMANDS,

@@ -95,6 +95,10 @@ def test_facts_about_an_aggregate_carry_its_version() -> None:
         "LetterSent",
         "LetterBounced",
         "LetterFailed",
+        "MailboxProofRequested",
+        "PasswordChanged",
+        "PasswordResetRequested",
+        "SignUpRepeated",
         "UsageRecorded",
     }
 
