@@ -55,6 +55,7 @@ class Received:
     ce_id: str
     correlation_id: str
     traceparent: str | None
+    causation_id: str | None = None
 
     @property
     def ce_type(self) -> str:
@@ -114,6 +115,7 @@ class Reader:
             ce_id=ce_id or "",
             correlation_id=_text(headers.get("ce_correlationid")) or ce_id or "",
             traceparent=_text(headers.get("traceparent")),
+            causation_id=_text(headers.get("ce_causationid")),
         )
 
     def _read_structured(self, record: Record, headers: Mapping[str, bytes | None]) -> Received:
@@ -138,6 +140,7 @@ class Reader:
             ce_id=ce_id or "",
             correlation_id=_string(event.get("correlationid")) or ce_id or "",
             traceparent=_string(event.get("traceparent")),
+            causation_id=_string(event.get("causationid")),
         )
 
     def _read_tombstone(self, record: Record, headers: Mapping[str, bytes | None]) -> Received:
@@ -173,7 +176,7 @@ class Reader:
 def write(
     message: Message,
     *,
-    topic: str,
+    topic: Topic,
     source: str,
     correlation_id: str | None,
     causation_id: str | None,
@@ -181,7 +184,8 @@ def write(
     traceparent: str | None = None,
     message_id: UUID | None = None,
 ) -> OutgoingRecord:
-    """The record of `message`, in binary mode, keyed by its partition key.
+    """The record of `message`, in binary mode, keyed by its partition key; without a value where the message is the
+    tombstone of `topic`.
 
     Without `correlation_id` the message starts something, and is correlated with itself. `now` must be aware.
     """
@@ -203,7 +207,8 @@ def write(
     ]
     if causation_id:
         headers.insert(7, ("ce_causationid", causation_id.encode()))
-    return OutgoingRecord(topic=topic, key=key, value=message.model_dump_json().encode(), headers=headers)
+    value = None if type(message) is topic.tombstone else message.model_dump_json().encode()
+    return OutgoingRecord(topic=topic.name, key=key, value=value, headers=headers)
 
 
 @lru_cache(maxsize=8)

@@ -30,6 +30,8 @@ class Context:
     """Aware, in UTC: one reading of the service's clock for the whole batch."""
     may_wait: bool = True
     """False where the message has waited for as long as it may: decide with what is there, and do not defer."""
+    causation_id: str | None = None
+    """The CloudEvents id of the message that it is a consequence of, where its sender named one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,11 @@ class WorkTransaction(Protocol):
 
     async def publish(self, facts: Iterable[Message], *, correlation_id: str, causation_id: str, now: datetime) -> None:
         """Tells facts, by way of the outbox of this transaction."""
+        ...
+
+    async def send(self, messages: Iterable[tuple[UUID, Message]], *, now: datetime) -> None:
+        """Sends messages that nothing but a person or the time has caused, each with the CloudEvents id that its
+        answer will name as its cause; by way of the outbox of this transaction, in this order."""
         ...
 
 

@@ -2,31 +2,30 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import asyncpg
 import structlog
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from postroom.consumer import Consumer
 from postroom.database import create_engine
 from postroom.dead_letters import describe
-from postroom.envelope import write
 from postroom.health import Checks, HealthServer, health_app
 from postroom.kafka import create_admin, create_producer
-from postroom.message import Message, dead_letter_topic
+from postroom.message import dead_letter_topic
 from postroom.metrics import Metrics
 from postroom.migrations import is_behind
-from postroom.processor import Processor, Reactions
+from postroom.processor import Processor
 from postroom.relay import Relay
+from postroom.room import ServiceRoom
 from postroom.timers import FORGET_INTERVAL, Timers
 from postroom.topics import missing_topics
-from postroom.transaction import PostgresTransaction, PostgresTransactions
+from postroom.transaction import PostgresTransactions
 
 if TYPE_CHECKING:
     from postroom.runtime import Service
@@ -46,14 +45,13 @@ _DEFERRED = text("SELECT count(*) FROM (SELECT 1 FROM postroom_deferred LIMIT 10
 
 
 class Process(Generic[W]):
-    """The running parts of a service; also the Room of its workers."""
+    """The running parts of a service."""
 
     def __init__(self, service: "Service[W]", stopping: asyncio.Event) -> None:
         self._service = service
         self._settings = settings = service.settings
         self._name = service.name
         self.stopping = stopping
-        self.clock = service.clock
         self._metrics = Metrics(service.name)
         self._engine: AsyncEngine = create_engine(settings, service.name)
         self._relay = Relay(
@@ -66,6 +64,7 @@ class Process(Generic[W]):
         self._transactions = PostgresTransactions(
             self._engine, wake_relay=self._relay.wake, relay_is_here=lambda: self._relay.is_active
         )
+        self._room = ServiceRoom(self._transactions, service.reactions, service.clock, stopping)
         self._processor = Processor(
             service.reactions,
             self._transactions,
@@ -73,12 +72,11 @@ class Process(Generic[W]):
             clock=service.clock,
             attempts=settings.attempts,
             defer_for=settings.defer_for,
-            on_commit=self._wake_workers,
+            on_commit=self._room.wake,
         )
         topics = [topic.name for topic in service.reactions.reads]
         self._consumer = Consumer(settings, service.name, topics, self._processor.process)
         self._timers = Timers(service.reactions, self._transactions, service.clock)
-        self._waker = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     # --- the life of the process
@@ -118,7 +116,7 @@ class Process(Generic[W]):
         for chore in self._service.chores:
             self._start(chore.name, partial(self._repeat, chore.interval, partial(self._timers.clean_up, chore)))
         for worker in self._service.workers:
-            self._start(worker.__qualname__, partial(worker, self))
+            self._start(worker.__qualname__, partial(worker, self._room))
         log.info("ready")
         await self.stopping.wait()
         await self._stop()
@@ -126,7 +124,7 @@ class Process(Generic[W]):
     async def _stop(self) -> None:
         """In order: nothing new comes in, what was begun is finished, what was decided is told."""
         log.info("stopping")
-        self._waker.set()
+        self._room.wake()
         timeout = self._settings.shutdown_timeout.total_seconds()
         relay = self._tasks.pop("relay")
         try:
@@ -200,7 +198,7 @@ class Process(Generic[W]):
         relay, and with it all that follows."""
         reactions = self._service.reactions
         read = [topic.name for topic in reactions.reads]
-        written = [reactions.writes.name, *(dead_letter_topic(name, self._name) for name in read)]
+        written = [topic.name for topic in reactions.writes] + [dead_letter_topic(name, self._name) for name in read]
         admin = create_admin(self._settings, self._name)
         try:
             await admin.start()
@@ -225,33 +223,11 @@ class Process(Generic[W]):
         while not self.stopping.is_set():
             if await self._processor.resume():
                 continue
-            await self.woken(self._seconds_until_due())
+            await self._room.woken(self._seconds_until_due())
 
     def _seconds_until_due(self) -> float:
         at, self._processor.deferred_at = self._processor.deferred_at, None
-        return 1.0 if at is None else min(1.0, max(0.005, (at - self.clock()).total_seconds()))
-
-    # --- the Room of the workers
-
-    def _wake_workers(self) -> None:
-        # One event for each generation of sleepers: whoever waits now is woken, who comes later waits anew.
-        self._waker.set()
-        self._waker = asyncio.Event()
-
-    async def woken(self, timeout: float) -> None:
-        if self.stopping.is_set():
-            return
-        waker = self._waker
-        try:
-            async with asyncio.timeout(timeout):
-                await waker.wait()
-        except TimeoutError:
-            pass
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator["_WorkTransaction"]:
-        async with self._transactions.begin() as transaction:
-            yield _WorkTransaction(transaction, self._service.reactions)
+        return 1.0 if at is None else min(1.0, max(0.005, (at - self._service.clock()).total_seconds()))
 
     # --- what it says of itself
 
@@ -271,6 +247,7 @@ class Process(Generic[W]):
             "database": await self._fault_of_database(),
             "kafka": await self._fault_of_kafka(),
             "assignment": None if self._consumer.has_joined else "the consumer group has not assigned partitions yet",
+            **{name: check() for name, check in self._service.readiness.items()},
         }
 
     async def _fault_of_database(self) -> str | None:
@@ -295,29 +272,9 @@ class Process(Generic[W]):
             self._metrics.consumer_lag.labels(topic, partition).set(lag)
         try:
             async with asyncio.timeout(2), self._engine.connect() as connection:
-                outbox = (await connection.execute(_OUTBOX, {"now": self.clock()})).one()
+                outbox = (await connection.execute(_OUTBOX, {"now": self._service.clock()})).one()
                 self._metrics.outbox_rows.set(outbox.rows)
                 self._metrics.outbox_age.set(float(outbox.age))
                 self._metrics.deferred_rows.set((await connection.execute(_DEFERRED)).scalar_one())
         except Exception as error:
             log.warning("metrics of the database are old", error=describe(error))
-
-
-class _WorkTransaction:
-    """A transaction in which a worker or a timer also tells facts."""
-
-    def __init__(self, transaction: PostgresTransaction, reactions: Reactions[Any]) -> None:
-        self._transaction = transaction
-        self._reactions = reactions
-
-    @property
-    def connection(self) -> AsyncConnection:
-        return self._transaction.connection
-
-    async def publish(self, facts: Iterable[Message], *, correlation_id: str, causation_id: str, now: datetime) -> None:
-        topic, source = self._reactions.writes.name, self._reactions.source
-        records = [
-            write(fact, topic=topic, source=source, correlation_id=correlation_id, causation_id=causation_id, now=now)
-            for fact in facts
-        ]
-        await self._transaction.post(records, now)

@@ -76,7 +76,7 @@ class Reactions(Generic[W]):
     name: str
     """The service: its consumer group, and its place in ce_source."""
     reads: Sequence[Topic]
-    writes: Topic
+    writes: Sequence[Topic]
     handlers: Mapping[type[Message], Handler[W]]
     store: Store[W]
     refusal: type[Exception] | None = None
@@ -85,6 +85,17 @@ class Reactions(Generic[W]):
     def source(self) -> str:
         """The ce_source of its messages."""
         return f"/latchkey/{self.name}"
+
+    def topic_of(self, message: Message) -> Topic:
+        """Where a message of this service is written to. Raises LookupError where none, or several, of the topics that
+        it writes hold the type."""
+        if len(self.writes) == 1:
+            return self.writes[0]
+        kind = type(message)
+        found = [topic for topic in self.writes if kind in topic.messages or kind is topic.tombstone]
+        if len(found) != 1:
+            raise LookupError(f"{kind.__name__} is on {len(found)} of the topics that {self.name} writes.")
+        return found[0]
 
 
 class Processor(Generic[W]):
@@ -275,6 +286,7 @@ class Processor(Generic[W]):
                 correlation_id=received.correlation_id,
                 now=now,
                 may_wait=now < arrived_at + self._defer_for,
+                causation_id=received.causation_id,
             )
             decisions: Iterable[Decision]
             try:
@@ -307,9 +319,10 @@ class Processor(Generic[W]):
     def _records(self, decisions: Iterable[Decision], received: Received, now: datetime) -> Iterable[OutgoingRecord]:
         for decision in decisions:
             answer = isinstance(decision, AnswerTo)
+            message = decision.fact if isinstance(decision, AnswerTo) else decision
             yield write(
-                decision.fact if isinstance(decision, AnswerTo) else decision,
-                topic=self._reactions.writes.name,
+                message,
+                topic=self._reactions.topic_of(message),
                 source=self._reactions.source,
                 correlation_id=decision.correlation_id if isinstance(decision, AnswerTo) else received.correlation_id,
                 causation_id=decision.command_id if isinstance(decision, AnswerTo) else received.ce_id,

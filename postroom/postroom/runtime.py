@@ -35,26 +35,32 @@ class Service(Generic[W]):
         settings: ServiceSettings,
         *,
         reads: Sequence[Topic],
-        writes: Topic,
+        writes: Topic | Sequence[Topic],
         reactions: Mapping[type[Message], Handler[W]],
         store: Store[W],
         refusal: type[Exception] | None = None,
         timers: Sequence[Every[W]] = (),
         chores: Sequence[Chore] = (),
         workers: Sequence[Worker] = (),
+        readiness: Mapping[str, Callable[[], str | None]] | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         """`name` is the consumer group, the Python package, and the last part of ce_source.
+
+        Of several topics in `writes`, a message goes to the one that holds its type. `readiness` are further checks of
+        /readyz: what is wrong, or None.
 
         `refusal` is an exception with `.reason` and `.answer(command, command_id)`: a handler that raises it has
         refused a command, and what `answer` returns is the command's outcome.
         """
         self.name = name
         self.settings = settings
-        self.reactions = Reactions(name, reads, writes, reactions, store, refusal)
+        topics = tuple(writes) if isinstance(writes, Sequence) else (writes,)
+        self.reactions = Reactions(name, reads, topics, reactions, store, refusal)
         self.timers = timers
         self.chores = chores
         self.workers = workers
+        self.readiness = readiness or {}
         self.clock = clock
 
     async def serve(self, stopping: asyncio.Event) -> None:

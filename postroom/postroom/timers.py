@@ -58,9 +58,10 @@ class Timers(Generic[W]):
     def _record(self, decision: Decision, now: datetime) -> OutgoingRecord:
         """Nothing caused it but time, so it starts a correlation of its own (unless it answers a command)."""
         answer = decision if isinstance(decision, AnswerTo) else None
+        message = decision.fact if isinstance(decision, AnswerTo) else decision
         return write(
-            answer.fact if answer else decision,  # type: ignore[arg-type]
-            topic=self._reactions.writes.name,
+            message,
+            topic=self._reactions.topic_of(message),
             source=self._reactions.source,
             correlation_id=answer.correlation_id if answer else None,
             causation_id=answer.command_id if answer else None,

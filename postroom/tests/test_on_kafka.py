@@ -292,7 +292,7 @@ async def test_a_service_does_not_start_without_the_topics_that_it_writes(toy: T
     complete = Process(service, asyncio.Event())
     assert await complete._topics_are_ready() is None
 
-    nowhere = replace(service.reactions, writes=replace(toy.events, name="toy.nowhere"), name="stranger")
+    nowhere = replace(service.reactions, writes=(replace(toy.events, name="toy.nowhere"),), name="stranger")
     service.reactions = nowhere
     service.name = "stranger"
     fault = await Process(service, asyncio.Event())._topics_are_ready()

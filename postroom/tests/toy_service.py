@@ -185,7 +185,7 @@ class ToyRoom:
     def make_processor(self) -> Processor[Totals]:
         """Another process of the same service."""
         handlers: Mapping[type[Message], Handler[Totals]] = {Deposit: deposit, Transfer: transfer, AccountClosed: close}
-        reactions = Reactions("toy", (COMMANDS, ACCOUNTS), EVENTS, handlers, self.store, TooMuch)
+        reactions = Reactions("toy", (COMMANDS, ACCOUNTS), (EVENTS,), handlers, self.store, TooMuch)
         return Processor(reactions, self.transactions, self.metrics, clock=self.clock)
 
     async def totals(self) -> dict[UUID, int]:

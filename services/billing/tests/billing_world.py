@@ -142,9 +142,9 @@ class Instances:
 
     def _record(self, message: Message) -> StoredRecord:
         """The message as Kafka hands it over, with a new id."""
-        name = MEMBERSHIP_EVENTS.name
-        written = write(message, topic=name, source="/test", correlation_id=None, causation_id=None, now=JOINED_AT)
-        return StoredRecord(name, 0, next(self._offsets), 0, written.key, written.value, tuple(written.headers))
+        topic = MEMBERSHIP_EVENTS
+        written = write(message, topic=topic, source="/test", correlation_id=None, causation_id=None, now=JOINED_AT)
+        return StoredRecord(topic.name, 0, next(self._offsets), 0, written.key, written.value, tuple(written.headers))
 
 
 def _fact(headers: str, value: bytes) -> Message:

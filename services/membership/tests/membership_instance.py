@@ -96,7 +96,7 @@ class Instances:
     def record(self, message: Message) -> StoredRecord:
         """The message as Kafka hands it over, with a new id."""
         topic = next(topic for topic in self._service.reactions.reads if type(message) in topic.messages)
-        written = write(message, topic=topic.name, source="/test", correlation_id=None, causation_id=None, now=NOON)
+        written = write(message, topic=topic, source="/test", correlation_id=None, causation_id=None, now=NOON)
         return StoredRecord(topic.name, 0, next(self._offsets), 0, written.key, written.value, tuple(written.headers))
 
     async def facts(self) -> Sequence[Message]:
