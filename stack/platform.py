@@ -115,6 +115,11 @@ class Platform:
         return self._state.link_key
 
     @property
+    def accounts_key(self) -> str:
+        """32 bytes, in base64url: the secret of console and notifier."""
+        return self._state.accounts_key
+
+    @property
     def console_url(self) -> str:
         """Where the links of letters lead."""
         return f"http://{LOOPBACK}:{self._state.ports['console']}"
@@ -337,6 +342,8 @@ class Platform:
         env["DATABASE_URL"] = self.postgres.url(service)
         if service in ("invites", "notifier"):
             env["LINK_KEY"] = self.link_key
+        if service in ("notifier", "console"):
+            env["ACCOUNTS_KEY"] = self.accounts_key
         if service == "notifier":
             env |= {
                 "CONSOLE_URL": self.console_url,

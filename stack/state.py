@@ -17,12 +17,17 @@ from stack.process import Identity
 _FORMAT = 1
 
 
+def _new_key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
 @dataclass
 class State:
-    """Ports and the link key, so that a restart keeps them, and the processes, so that another command finds them."""
+    """Ports and keys, so that a restart keeps them, and the processes, so that another command finds them."""
 
     ports: dict[str, int] = field(default_factory=dict)
-    link_key: str = field(default_factory=lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+    link_key: str = field(default_factory=_new_key)
+    accounts_key: str = field(default_factory=_new_key)
     services: list[str] = field(default_factory=list)
     """Of which there is at least one instance."""
     processes: dict[str, Identity] = field(default_factory=dict)
@@ -52,7 +57,7 @@ class State:
         return _file(folder).exists()
 
     def save(self, folder: Path) -> None:
-        """In one step: a reader finds the old state or the new one. It is for its owner's eyes, as the key is."""
+        """In one step: a reader finds the old state or the new one. It is for its owner's eyes, as the keys are."""
         content: Mapping[str, Any] = {"format": _FORMAT, **asdict(self)}
         unfinished = folder / f"state.{os.getpid()}"
         with contextlib.suppress(FileNotFoundError):

@@ -26,6 +26,7 @@ _COMMAND_TOPICS: dict[type[Message], str] = {
     kind: topic.name for topic in TOPICS for kind in topic.messages if issubclass(kind, Command)
 }
 _LINK_KEY = "a2V5LW9mLXRlc3RzLWtleS1vZi10ZXN0cy1rZXktb2Y"
+_ACCOUNTS_KEY = "YW5vdGhlciBrZXkgb2YgdGVzdHMsIGZvciBhY2NvdW50cyE"
 _TAKE = text("""
     DELETE FROM postroom_outbox RETURNING id, topic, key, CAST(headers AS text) AS headers, value
 """)
@@ -118,6 +119,8 @@ async def office(
         settings: dict[str, Any] = {}
         if name in ("invites", "notifier"):
             settings["link_key"] = _LINK_KEY
+        if name in ("notifier", "console"):
+            settings["accounts_key"] = _ACCOUNTS_KEY
         desks.append(Desk(name, url, clock or (lambda: datetime.now(UTC)), **settings))
     try:
         yield Office(desks)

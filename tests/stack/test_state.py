@@ -1,5 +1,7 @@
 """What a platform remembers, and the lock of its folder."""
 
+import base64
+import json
 import os
 import stat
 from pathlib import Path
@@ -18,12 +20,24 @@ def test_what_was_saved_is_there_again(tmp_path: Path) -> None:
     assert State.load(tmp_path) == state
 
 
-def test_a_new_folder_has_a_link_key_of_its_own(tmp_path: Path) -> None:
+def test_a_new_folder_has_keys_of_its_own(tmp_path: Path) -> None:
     assert not State.exists(tmp_path)
-    assert State.load(tmp_path).link_key != State.load(tmp_path).link_key
+    one, another = State.load(tmp_path), State.load(tmp_path)
+    assert len({one.link_key, one.accounts_key, another.link_key, another.accounts_key}) == 4
 
 
-def test_nobody_else_may_read_the_link_key(tmp_path: Path) -> None:
+def test_a_folder_from_before_there_were_accounts_keeps_its_link_key_and_gets_an_accounts_key(tmp_path: Path) -> None:
+    State().save(tmp_path)
+    saved = json.loads((tmp_path / "state.json").read_text())
+    del saved["accounts_key"]
+    (tmp_path / "state.json").write_text(json.dumps(saved))
+
+    state = State.load(tmp_path)
+    assert state.link_key == saved["link_key"]
+    assert len(base64.urlsafe_b64decode(state.accounts_key)) == 32
+
+
+def test_nobody_else_may_read_the_keys(tmp_path: Path) -> None:
     State().save(tmp_path)
 
     assert stat.S_IMODE((tmp_path / "state.json").stat().st_mode) == 0o600
