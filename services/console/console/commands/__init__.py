@@ -1,0 +1,1 @@
+"""What people ask of the other services, and what becomes of it."""

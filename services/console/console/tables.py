@@ -1,0 +1,199 @@
+"""console's tables: accounts and how people get in; commands and what became of them; and a view of the topics.
+
+No table holds anything that can be used by whoever reads it: passwords are hashes, sessions and tokens digests, links
+digests, and codes are derived.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
+
+metadata = sa.MetaData()
+
+_ID = UUID(as_uuid=True)
+_INSTANT = sa.DateTime(timezone=True)
+
+# --- accounts
+
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("account_id", _ID, primary_key=True),
+    sa.Column("address", sa.Text, nullable=False, comment="As its owner wrote it."),
+    sa.Column("address_normalized", sa.Text, nullable=False, comment="What addresses are compared by."),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("password_hash", sa.Text, nullable=False, comment="Argon2id."),
+    sa.Column("version", sa.BigInteger, nullable=False, comment="That of the AccountProfile."),
+    sa.Column("created_at", _INSTANT, nullable=False),
+    sa.Column("proven_at", _INSTANT, comment="When the mailbox was proven. Until then this is a mere sign-up."),
+    sa.Column("invitation_digest", sa.Text, comment="The link that the person came by, as a digest, until it is used."),
+    # An address belongs to who has proven it. Others may try to sign up with it, and get nowhere.
+    sa.Index(
+        "accounts_one_per_address",
+        "address_normalized",
+        unique=True,
+        postgresql_where=sa.text("proven_at IS NOT NULL"),
+    ),
+    sa.Index("accounts_signing_up", "address_normalized", postgresql_where=sa.text("proven_at IS NULL")),
+    sa.Index("accounts_unproven", "created_at", postgresql_where=sa.text("proven_at IS NULL")),
+    comment="Who people are.",
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("session_id", _ID, primary_key=True),
+    sa.Column("token_digest", sa.LargeBinary, nullable=False, unique=True, comment="SHA-256 of the cookie."),
+    sa.Column("account_id", _ID, sa.ForeignKey("accounts.account_id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("created_at", _INSTANT, nullable=False),
+    sa.Column("seen_at", _INSTANT, nullable=False, comment="Within a few minutes."),
+    sa.Column("expires_at", _INSTANT, nullable=False, index=True),
+    sa.Column("user_agent", sa.Text, nullable=False),
+    sa.Column("network_address", sa.Text, nullable=False),
+    sa.Column("joining_command_id", _ID, comment="An acceptance whose outcome the person has not been told yet."),
+    comment="Browsers that are signed in, or about to prove a mailbox.",
+)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("token_id", _ID, primary_key=True),
+    sa.Column("token_digest", sa.LargeBinary, nullable=False, unique=True, comment="SHA-256 of the token."),
+    sa.Column("account_id", _ID, sa.ForeignKey("accounts.account_id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("name", sa.Text, nullable=False, comment="What its owner calls it."),
+    sa.Column("scopes", ARRAY(sa.Text), nullable=False),
+    sa.Column("created_at", _INSTANT, nullable=False),
+    sa.Column("expires_at", _INSTANT),
+    sa.Column("used_at", _INSTANT, comment="Within a few minutes."),
+    comment="Programs that may act for a person.",
+)
+
+challenges = sa.Table(
+    "challenges",
+    metadata,
+    sa.Column("challenge_id", _ID, primary_key=True, comment="The code, or the link, is derived from it."),
+    sa.Column("account_id", _ID, sa.ForeignKey("accounts.account_id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("code_digest", sa.Text, unique=True, comment="Of a reset link. None of six digits: it would be as good."),
+    sa.Column("attempts", sa.Integer, nullable=False, comment="Wrong codes so far."),
+    sa.Column("created_at", _INSTANT, nullable=False),
+    sa.Column("expires_at", _INSTANT, nullable=False, index=True),
+    sa.CheckConstraint("kind IN ('mailbox', 'password_reset')", name="known_kind"),
+    sa.CheckConstraint("(code_digest IS NOT NULL) = (kind = 'password_reset')", name="only_links_have_digests"),
+    comment="Proofs of a mailbox that are asked for. One that was given is deleted.",
+)
+
+allowances = sa.Table(
+    "allowances",
+    metadata,
+    sa.Column("subject", sa.LargeBinary, primary_key=True, comment="A digest: what is counted, and of whom."),
+    sa.Column("spent_until", _INSTANT, nullable=False, index=True),
+    comment="Rate limits (GCRA): until when an allowance is spent. Who has it all back needs no row.",
+)
+
+# --- commands
+
+commands = sa.Table(
+    "commands",
+    metadata,
+    sa.Column("command_id", _ID, primary_key=True, comment="Its CloudEvents id."),
+    sa.Column("ce_type", sa.Text, nullable=False),
+    sa.Column("organization_id", _ID, nullable=False),
+    sa.Column("actor_id", _ID, comment="None where somebody without an account declined."),
+    sa.Column("invitation_id", _ID, comment="The invitation that is accepted, revoked or declined."),
+    sa.Column("sent_at", _INSTANT, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, comment="The reason code of a refusal."),
+    sa.Column("message", sa.Text, comment="The refusal, for the person who asked."),
+    sa.Column("result", JSONB, comment="What the outcome says, for the answer to the request."),
+    sa.Column("ended_at", _INSTANT),
+    sa.CheckConstraint("state IN ('waiting', 'done', 'refused')", name="known_state"),
+    sa.CheckConstraint("(ended_at IS NULL) = (state = 'waiting')", name="an_end_has_its_time"),
+    sa.Index(
+        "commands_accepting",
+        "invitation_id",
+        postgresql_where=sa.text("state = 'waiting' AND invitation_id IS NOT NULL"),
+    ),
+    sa.Index("commands_by_age", "sent_at"),
+    comment="What was asked of other services, and what became of it.",
+)
+
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    metadata,
+    sa.Column("owner_id", _ID, primary_key=True, comment="The account; for who has none, derived from the visitor."),
+    sa.Column("key_digest", sa.LargeBinary, primary_key=True, comment="SHA-256 of the Idempotency-Key."),
+    sa.Column("request_digest", sa.LargeBinary, nullable=False, comment="SHA-256 of method, path and body."),
+    sa.Column("command_ids", ARRAY(_ID), nullable=False, comment="What the request has sent."),
+    sa.Column("status", sa.Integer, comment="Of an answer that does not depend on commands."),
+    sa.Column("body", JSONB, comment="That answer, without what is shown once."),
+    sa.Column("created_at", _INSTANT, nullable=False, index=True),
+    comment="POSTs that may come again, for a day.",
+)
+
+# --- a view of the topics
+
+organizations = sa.Table(
+    "organizations",
+    metadata,
+    sa.Column("organization_id", _ID, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, comment="Empty while only facts about its members have come."),
+    sa.Column("version", sa.BigInteger, nullable=False, comment="The newest that membership has told."),
+    sa.Column("revision", sa.BigInteger, nullable=False, comment="Grows with every change that a page could show."),
+    sa.Column("created_at", _INSTANT),
+    comment="Organizations, as membership tells of them.",
+)
+
+members = sa.Table(
+    "members",
+    metadata,
+    sa.Column("organization_id", _ID, primary_key=True),
+    sa.Column("account_id", _ID, primary_key=True),
+    sa.Column("membership_id", _ID, nullable=False),
+    sa.Column("role", sa.Text, comment="None for somebody who is not in it any more."),
+    sa.Column("version", sa.BigInteger, nullable=False, comment="The organization's, when this was so."),
+    sa.Column("joined_at", _INSTANT, nullable=False),
+    sa.Column("ended_at", _INSTANT),
+    sa.Index("members_of_account", "account_id", postgresql_where=sa.text("role IS NOT NULL")),
+    sa.Index(
+        "members_in_order",
+        "organization_id",
+        "joined_at",
+        "account_id",
+        postgresql_where=sa.text("role IS NOT NULL"),
+    ),
+    sa.Index("members_former", "ended_at", postgresql_where=sa.text("ended_at IS NOT NULL")),
+    comment="Who is, or was, in which organization, as membership tells.",
+)
+
+invitations = sa.Table(
+    "invitations",
+    metadata,
+    sa.Column("invitation_id", _ID, primary_key=True),
+    sa.Column("organization_id", _ID, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("address", sa.Text, nullable=False, comment="Empty while only facts that come after its issue have."),
+    sa.Column("address_normalized", sa.Text, nullable=False),
+    sa.Column("code_digest", sa.Text, nullable=False, index=True),
+    sa.Column("organization_name", sa.Text, nullable=False),
+    sa.Column("inviter_id", _ID, nullable=False),
+    sa.Column("inviter_name", sa.Text, nullable=False),
+    sa.Column("issued_at", _INSTANT, nullable=False),
+    sa.Column("expires_at", _INSTANT, nullable=False),
+    sa.Column("ended_at", _INSTANT),
+    sa.Column("delivery", sa.Text, nullable=False, comment="Of the letter with the link."),
+    sa.CheckConstraint(
+        "state IN ('pending', 'accepting', 'accepted', 'superseded', 'revoked', 'declined', 'expired')",
+        name="known_state",
+    ),
+    sa.CheckConstraint("delivery IN ('queued', 'sent', 'bounced', 'failed')", name="known_delivery"),
+    sa.Index(
+        "invitations_in_order",
+        "organization_id",
+        "issued_at",
+        "invitation_id",
+        postgresql_where=sa.text("state IN ('pending', 'accepting', 'expired')"),
+    ),
+    sa.Index("invitations_ended", "ended_at", postgresql_where=sa.text("ended_at IS NOT NULL")),
+    comment="Invitations, as invites tells of them.",
+)

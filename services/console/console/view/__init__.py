@@ -1,0 +1,1 @@
+"""What console knows of organizations, members and invitations, from the topics."""

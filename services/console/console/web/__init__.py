@@ -1,0 +1,1 @@
+"""HTTP: the server, what every request and answer goes through, and the pages."""
