@@ -46,7 +46,12 @@ def build(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Servic
 
 def renderer(settings: Settings) -> Renderer:
     """What writes the letters."""
-    return Renderer(console_url=str(settings.console_url), link_key=settings.link_key_bytes, sender=settings.sender)
+    return Renderer(
+        console_url=str(settings.console_url),
+        link_key=settings.link_key_bytes,
+        accounts_key=settings.accounts_key_bytes,
+        sender=settings.sender,
+    )
 
 
 def mail_server(settings: Settings) -> MailServer:

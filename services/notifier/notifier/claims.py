@@ -23,7 +23,7 @@ _IS_ANY_DUE = text("""
     SELECT EXISTS (SELECT 1 FROM letters WHERE state IN ('queued', 'sending') AND due_at <= :now)
 """)
 
-# `sending` and due: its lease is over. The links of letters in overtime are dead, or their time is.
+# `sending` and due: its lease is over. The links and codes of letters in overtime are dead, or their time is.
 _CLAIM = text(f"""
     WITH due AS (
         SELECT letter_id

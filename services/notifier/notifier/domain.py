@@ -26,6 +26,14 @@ class Kind(StrEnum):
     """To the new member."""
     HAS_JOINED = "has_joined"
     """To who invited the new member."""
+    MAILBOX_CODE = "mailbox_code"
+    """To an account: the code that proves its mailbox."""
+    PASSWORD_RESET = "password_reset"  # noqa: S105  a letter
+    """To an account: the link that sets a new password."""
+    ACCOUNT_EXISTS = "account_exists"
+    """To an account: somebody signed up with its address."""
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105  a letter
+    """To an account: it has another password."""
 
 
 class State(StrEnum):
@@ -40,7 +48,7 @@ class State(StrEnum):
     BOUNCED = "bounced"
     FAILED = "failed"
     WITHDRAWN = "withdrawn"
-    """Nobody needs it any more: its link is dead, or the person is gone."""
+    """Nobody needs it any more: its link or code is dead, or the person is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +148,14 @@ class Letter:
     cause_id: str
     """The CloudEvents id of the fact."""
     correlation_id: str
-    organization_id: UUID
-    """Also the key of the fact."""
-    invitation_id: UUID
     created_at: datetime
+    organization_id: UUID | None = None
+    """Also the key of the fact; none where the letter is about an account."""
+    invitation_id: UUID | None = None
+    challenge_id: UUID | None = None
+    """What the code of an account's letter is derived from."""
     recipient_id: UUID | None = None
-    """The account that is written to; none where it is `address`."""
+    """The account that is written to, and the key of a fact about it; none where it is `address`."""
     address: str | None = None
     """The invited address; gone when the letter has ended."""
     person_id: UUID | None = None
@@ -153,7 +163,7 @@ class Letter:
     person_name: str | None = None
     """What the fact called the inviter, for as long as there is no profile; gone when the letter has ended."""
     expires_at: datetime | None = None
-    """When its link dies."""
+    """When its link or code dies."""
     state: State = State.WAITING
     attempts: int = 0
     due_at: datetime | None = None
@@ -167,7 +177,8 @@ class Letter:
         return min(latest, self.expires_at) if self.expires_at else latest
 
     def end_in_overtime(self, now: datetime) -> LetterFailed | None:
-        """Ends a letter whose time is over; without a fact where its link has died, which ends the matter itself."""
+        """Ends a letter whose time is over; without a fact where its link or code has died, which ends the matter
+        itself."""
         reason = _NEVER_COMPLETE if self.state is State.WAITING else _NEVER_TAKEN
         if self.expires_at is not None and self.expires_at <= now:
             self._end(State.WITHDRAWN, now)
@@ -211,7 +222,7 @@ class Letter:
             "letter_id": self.letter_id,
             "kind": self.kind.value,
             "cause_id": self.cause_id,
-            "cause_key": self.organization_id,
+            "cause_key": self.organization_id or self.recipient_id,
             "organization_id": self.organization_id,
             "invitation_id": self.invitation_id,
             "recipient_id": self.recipient_id,

@@ -13,8 +13,12 @@ from contracts import (
     InvitationIssued,
     InvitationRevoked,
     InvitationSuperseded,
+    MailboxProofRequested,
     MemberJoined,
     OrganizationCreated,
+    PasswordChanged,
+    PasswordResetRequested,
+    SignUpRepeated,
 )
 from notifier.domain import Kind
 from notifier.working_set import Cause, Post
@@ -58,6 +62,31 @@ def welcome_and_tell_inviter(joined: MemberJoined, post: Post, context: Context)
     return _NOTHING_TO_TELL
 
 
+def write_mailbox_code(requested: MailboxProofRequested, post: Post, context: Context) -> Iterable[Fact]:
+    """The account gets the code that proves its mailbox."""
+    post.write_code(Kind.MAILBOX_CODE, requested, _cause(context))
+    return _NOTHING_TO_TELL
+
+
+def write_reset_link(requested: PasswordResetRequested, post: Post, context: Context) -> Iterable[Fact]:
+    """The account gets the link that sets a new password."""
+    post.write_code(Kind.PASSWORD_RESET, requested, _cause(context))
+    return _NOTHING_TO_TELL
+
+
+def tell_of_sign_up(repeated: SignUpRepeated, post: Post, context: Context) -> Iterable[Fact]:
+    """The account's owner is told how to get in. This letter is the only answer to the sign-up that tells of it: the
+    page, which anybody may see, does not."""
+    post.write_account_news(Kind.ACCOUNT_EXISTS, repeated.account_id, repeated.repeated_at, _cause(context))
+    return _NOTHING_TO_TELL
+
+
+def tell_of_new_password(changed: PasswordChanged, post: Post, context: Context) -> Iterable[Fact]:
+    """The account's owner hears of it, and what to do if it was somebody else."""
+    post.write_account_news(Kind.PASSWORD_CHANGED, changed.account_id, changed.changed_at, _cause(context))
+    return _NOTHING_TO_TELL
+
+
 def keep_profile(profile: AccountProfile, post: Post, context: Context) -> Iterable[Fact]:
     """From now on we know where to write to; letters that wait for it are queued."""
     post.keep_profile(profile)
@@ -77,7 +106,7 @@ def note_organization(created: OrganizationCreated, post: Post, context: Context
 
 
 def end_overtime(post: Post, context: Context) -> Iterable[AnswerTo]:
-    """Letters that nothing has become of for too long have failed; those whose link has died end silently."""
+    """Letters that nothing has become of for too long have failed; those whose link or code has died end silently."""
     for letter in post.overtime:
         failed = letter.end_in_overtime(context.now)
         if failed is not None:
@@ -94,6 +123,10 @@ REACTIONS: Mapping[type[Message], Handler[Post]] = {
     InvitationAccepted: withdraw_reminder,
     MemberJoined: welcome_and_tell_inviter,
     OrganizationCreated: note_organization,
+    MailboxProofRequested: write_mailbox_code,
+    PasswordResetRequested: write_reset_link,
+    SignUpRepeated: tell_of_sign_up,
+    PasswordChanged: tell_of_new_password,
     AccountProfile: keep_profile,
     AccountErased: forget_person,
 }

@@ -1,7 +1,7 @@
 """Letters as they go out: Jinja2 templates, one folder for each kind, made into messages of RFC 5322.
 
-The link is derived here, and nowhere else, while the letter is written for the mail server. Whoever holds a Mail can
-join an organization: it is neither stored nor logged.
+Links and codes are derived here, and nowhere else, while the letter is written for the mail server. Whoever holds a
+Mail can join an organization, or get into an account: it is neither stored nor logged.
 """
 
 import re
@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from typing import Final
+from uuid import UUID
 
 import idna
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
-from contracts import link_code
-from notifier.domain import Claim, Kind
+from contracts import link_code, mailbox_code, reset_code
+from notifier.domain import Claim, Kind, Letter
 from notifier.messages import Letterhead, as_bytes
 from notifier.names import clean_address, clean_name
 
@@ -34,7 +35,7 @@ class Mail:
     sender: str
     recipient: str
     content: bytes = field(repr=False)
-    """RFC 5322, lines ended by CRLF. It may hold a usable link."""
+    """RFC 5322, lines ended by CRLF. It may hold a usable link or code."""
     needs_smtputf8: bool = False
     """Whether the address is of the kind that only RFC 6531 carries."""
 
@@ -49,9 +50,10 @@ class _Templates:
 class Renderer:
     """Writes letters. The same letter, written again, is the same, byte by byte, unless a name has changed since."""
 
-    def __init__(self, *, console_url: str, link_key: bytes, sender: Address) -> None:
+    def __init__(self, *, console_url: str, link_key: bytes, accounts_key: bytes, sender: Address) -> None:
         self._console_url = console_url.rstrip("/")
         self._link_key = link_key
+        self._accounts_key = accounts_key
         self._sender = sender
         self._letterhead = Letterhead(sender)
         environment = Environment(
@@ -104,9 +106,19 @@ class Renderer:
             "to_address": clean_address(claim.address),
         }
         if letter.expires_at is not None:
-            words["link"] = f"{self._console_url}/org-invite/{link_code(self._link_key, letter.invitation_id)}/"
             words["expires_on"], words["expires_at"] = in_words(letter.expires_at)
-        return words
+        return words | self._usable(letter)
+
+    def _usable(self, letter: Letter) -> dict[str, str]:
+        """The link or code that the letter is there for."""
+        match letter:
+            case Letter(kind=Kind.INVITATION | Kind.REMINDER, invitation_id=UUID() as invitation_id):
+                return {"link": f"{self._console_url}/org-invite/{link_code(self._link_key, invitation_id)}/"}
+            case Letter(kind=Kind.MAILBOX_CODE, challenge_id=UUID() as challenge_id):
+                return {"code": mailbox_code(self._accounts_key, challenge_id)}
+            case Letter(kind=Kind.PASSWORD_RESET, challenge_id=UUID() as challenge_id):
+                return {"link": f"{self._console_url}/password-reset/{reset_code(self._accounts_key, challenge_id)}/"}
+        return {}
 
 
 def in_words(moment: datetime) -> tuple[str, str]:

@@ -30,11 +30,15 @@ class Tls(StrEnum):
 
 
 class Settings(ServiceSettings):
-    """LINK_KEY, CONSOLE_URL, the mail server, and how patient to be. Durations are seconds, or ISO 8601 (`P7D`)."""
+    """LINK_KEY, ACCOUNTS_KEY, CONSOLE_URL, the mail server, and how patient to be. Durations are seconds, or ISO 8601
+    (`P7D`)."""
 
     link_key: SecretStr
     """The key of the links' codes: at least 32 random bytes in base64url, the same as invites'. Whoever has it can make
     every link."""
+    accounts_key: SecretStr
+    """The key of accounts' codes: as long, the same as console's, and another than the link key, which console must not
+    have. Whoever has it can prove any mailbox, and reset any password."""
     console_url: HttpUrl
     """Where the links of letters lead."""
 
@@ -80,12 +84,13 @@ class Settings(ServiceSettings):
     longest_pause: timedelta = Field(default=_PATIENCE.longest_pause, gt=timedelta(0))
     """Where the doubling ends."""
     news_for: timedelta = Field(default=_PATIENCE.news_for, gt=timedelta(0))
-    """Nobody is told that somebody joined longer ago than this: after a long outage, or with a new database."""
+    """Nobody is told what happened longer ago than this (somebody joined, a password was changed): after a long outage,
+    or with a new database."""
     keep_ended: timedelta = Field(default=timedelta(days=35), ge=timedelta(0))
     """How long ended letters (ids, no addresses) and ended invitations are remembered: longer than a dead letter of
     their topics can be handed in again (30 days)."""
 
-    @field_validator("link_key")
+    @field_validator("link_key", "accounts_key")
     @classmethod
     def _is_a_key(cls, value: SecretStr) -> SecretStr:
         if len(_decoded(value)) < _SHORTEST_KEY:
@@ -104,12 +109,19 @@ class Settings(ServiceSettings):
     def _fits_together(self) -> Self:
         if self.smtp_username and self.smtp_tls is Tls.NONE and self.smtp_host not in _LOOPBACK:
             raise ValueError("SMTP_USERNAME and its password are not sent in the clear: set SMTP_TLS")
+        if self.link_key_bytes == self.accounts_key_bytes:
+            raise ValueError("ACCOUNTS_KEY is LINK_KEY: console, which has it, could make every invitation's link")
         return self
 
     @property
     def link_key_bytes(self) -> bytes:
         """The key as contracts.link_code takes it."""
         return _decoded(self.link_key)
+
+    @property
+    def accounts_key_bytes(self) -> bytes:
+        """The key as contracts.mailbox_code and contracts.reset_code take it."""
+        return _decoded(self.accounts_key)
 
     @property
     def sender(self) -> Address:

@@ -17,8 +17,12 @@ from contracts import (
     AccountProfile,
     InvitationExpiring,
     InvitationIssued,
+    MailboxProofRequested,
     MemberJoined,
     OrganizationCreated,
+    PasswordChanged,
+    PasswordResetRequested,
+    SignUpRepeated,
 )
 from notifier.domain import Kind, Letter, Patience, Profile, State
 from notifier.working_set import LINKS, Post
@@ -81,10 +85,11 @@ _COMPLETE = """
     WITH complete AS (
         SELECT letter_id
         FROM letters
-        JOIN organizations USING (organization_id)
         JOIN profiles AS recipient ON recipient.account_id = recipient_id
         LEFT JOIN profiles AS person ON person.account_id = person_id
-        WHERE state = 'waiting' AND (kind <> 'has_joined' OR person.account_id IS NOT NULL) AND {which}
+        LEFT JOIN organizations USING (organization_id)
+        WHERE state = 'waiting' AND (organization_id IS NULL OR organizations.name IS NOT NULL)
+          AND (kind <> 'has_joined' OR person.account_id IS NOT NULL) AND {which}
         ORDER BY letter_id
         LIMIT 1000
         FOR UPDATE OF letters SKIP LOCKED
@@ -101,25 +106,25 @@ _QUEUE_COMPLETE_OF = text(
 )
 
 _INSERT_LETTERS = text("""
-    INSERT INTO letters (letter_id, kind, state, cause_id, correlation_id, organization_id, invitation_id, recipient_id,
-                         address, person_id, person_name, expires_at, created_at, attempts, due_at, overtime_at,
-                         ended_at)
-    SELECT letter_id, kind, state, cause_id, correlation_id, organization_id, invitation_id, recipient_id,
-           address, person_id, person_name, expires_at, created_at, 0, created_at, overtime_at,
+    INSERT INTO letters (letter_id, kind, state, cause_id, correlation_id, organization_id, invitation_id, challenge_id,
+                         recipient_id, address, person_id, person_name, expires_at, created_at, attempts, due_at,
+                         overtime_at, ended_at)
+    SELECT letter_id, kind, state, cause_id, correlation_id, organization_id, invitation_id, challenge_id,
+           recipient_id, address, person_id, person_name, expires_at, created_at, 0, created_at, overtime_at,
            CASE WHEN state = 'withdrawn' THEN created_at END
     FROM unnest(
         CAST(:ids AS uuid[]), CAST(:kinds AS text[]), CAST(:states AS text[]), CAST(:cause_ids AS text[]),
         CAST(:correlation_ids AS text[]), CAST(:organization_ids AS uuid[]), CAST(:invitation_ids AS uuid[]),
-        CAST(:recipient_ids AS uuid[]), CAST(:addresses AS text[]), CAST(:person_ids AS uuid[]),
-        CAST(:person_names AS text[]), CAST(:expires_at AS timestamptz[]), CAST(:created_at AS timestamptz[]),
-        CAST(:overtime_at AS timestamptz[]))
-        AS written (letter_id, kind, state, cause_id, correlation_id, organization_id, invitation_id, recipient_id,
-                    address, person_id, person_name, expires_at, created_at, overtime_at)
+        CAST(:challenge_ids AS uuid[]), CAST(:recipient_ids AS uuid[]), CAST(:addresses AS text[]),
+        CAST(:person_ids AS uuid[]), CAST(:person_names AS text[]), CAST(:expires_at AS timestamptz[]),
+        CAST(:created_at AS timestamptz[]), CAST(:overtime_at AS timestamptz[]))
+        AS written (letter_id, kind, state, cause_id, correlation_id, organization_id, invitation_id, challenge_id,
+                    recipient_id, address, person_id, person_name, expires_at, created_at, overtime_at)
     ON CONFLICT (letter_id) DO NOTHING
 """)
 
 LETTER_COLUMNS = """
-    letter_id, kind, state, cause_id, correlation_id, organization_id, invitation_id, recipient_id,
+    letter_id, kind, state, cause_id, correlation_id, organization_id, invitation_id, challenge_id, recipient_id,
     letters.address, person_id, person_name, expires_at, created_at, attempts, due_at
 """
 
@@ -211,9 +216,10 @@ def letter_of(row: Row[Any]) -> Letter:
         kind=Kind(row.kind),
         cause_id=row.cause_id,
         correlation_id=row.correlation_id,
+        created_at=row.created_at,
         organization_id=row.organization_id,
         invitation_id=row.invitation_id,
-        created_at=row.created_at,
+        challenge_id=row.challenge_id,
         recipient_id=row.recipient_id,
         address=row.address,
         person_id=row.person_id,
@@ -238,7 +244,14 @@ def _mentions(messages: Sequence[Message]) -> tuple[set[UUID], set[UUID], set[UU
             case InvitationIssued() | InvitationExpiring():
                 organizations.add(message.organization_id)
                 invitations.add(message.invitation_id)
-            case AccountProfile() | AccountErased():
+            case (
+                AccountProfile()
+                | AccountErased()
+                | MailboxProofRequested()
+                | PasswordResetRequested()
+                | SignUpRepeated()
+                | PasswordChanged()
+            ):
                 accounts.add(message.account_id)
             case OrganizationCreated():
                 organizations.add(message.organization_id)
@@ -296,6 +309,7 @@ async def _insert_letters(connection: AsyncConnection, letters: list[Letter], pa
             "correlation_ids": [letter.correlation_id for letter in letters],
             "organization_ids": [letter.organization_id for letter in letters],
             "invitation_ids": [letter.invitation_id for letter in letters],
+            "challenge_ids": [letter.challenge_id for letter in letters],
             "recipient_ids": [letter.recipient_id for letter in letters],
             "addresses": [None if letter.state is withdrawn else letter.address for letter in letters],
             "person_ids": [letter.person_id for letter in letters],

@@ -39,13 +39,18 @@ letters = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("cause_id", sa.Text, nullable=False, comment="The CloudEvents id of the fact that it is about."),
     sa.Column("correlation_id", sa.Text, nullable=False),
-    sa.Column("organization_id", UUID(as_uuid=True), nullable=False, comment="Also the key of the fact."),
-    sa.Column("invitation_id", UUID(as_uuid=True), nullable=False),
+    sa.Column(
+        "organization_id",
+        UUID(as_uuid=True),
+        comment="Also the key of the fact; none where it is about an account, which is the recipient then.",
+    ),
+    sa.Column("invitation_id", UUID(as_uuid=True)),
+    sa.Column("challenge_id", UUID(as_uuid=True), comment="What its code is derived from; the code is nowhere."),
     sa.Column("recipient_id", UUID(as_uuid=True), comment="The account; none where the address is invited."),
     sa.Column("address", sa.Text, comment="Invited; none where it is an account's, and after the end."),
     sa.Column("person_id", UUID(as_uuid=True), comment="Whom it speaks of: the inviter or the new member."),
     sa.Column("person_name", sa.Text, comment="The inviter, as the fact called them; none after the end."),
-    sa.Column("expires_at", sa.DateTime(timezone=True), comment="When its link dies."),
+    sa.Column("expires_at", sa.DateTime(timezone=True), comment="When its link or code dies."),
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False, comment="Also tells a lease from an earlier one."),
     sa.Column(
@@ -53,12 +58,20 @@ letters = sa.Table(
     ),
     sa.Column("overtime_at", sa.DateTime(timezone=True), nullable=False, comment="From when on it is not tried more."),
     sa.Column("ended_at", sa.DateTime(timezone=True)),
-    sa.CheckConstraint("kind IN ('invitation', 'reminder', 'welcome', 'has_joined')", name="known_kind"),
+    sa.CheckConstraint(
+        "kind IN ('invitation', 'reminder', 'welcome', 'has_joined',"
+        " 'mailbox_code', 'password_reset', 'account_exists', 'password_changed')",
+        name="known_kind",
+    ),
     sa.CheckConstraint(
         "state IN ('waiting', 'queued', 'sending', 'sent', 'bounced', 'failed', 'withdrawn')", name="known_state"
     ),
     sa.CheckConstraint("(ended_at IS NULL) = (state IN ('waiting', 'queued', 'sending'))", name="an_end_has_its_time"),
     sa.CheckConstraint("ended_at IS NULL OR (address IS NULL AND person_name IS NULL)", name="the_ended_are_nameless"),
+    sa.CheckConstraint("organization_id IS NOT NULL OR recipient_id IS NOT NULL", name="a_fact_has_its_key"),
+    sa.CheckConstraint(
+        "(challenge_id IS NOT NULL) = (kind IN ('mailbox_code', 'password_reset'))", name="a_code_has_its_challenge"
+    ),
     sa.Index("due_letters", "due_at", postgresql_where=sa.text("state IN ('queued', 'sending')")),
     sa.Index("overtime_letters", "overtime_at", postgresql_where=sa.text("state IN ('waiting', 'queued', 'sending')")),
     sa.Index(

@@ -5,11 +5,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from contracts import AccountProfile, InvitationExpiring, InvitationIssued, MemberJoined
+from contracts import (
+    AccountProfile,
+    InvitationExpiring,
+    InvitationIssued,
+    MailboxProofRequested,
+    MemberJoined,
+    PasswordResetRequested,
+)
 from notifier.domain import Kind, Letter, Patience, Profile, State, letter_id
 
 LINKS = frozenset({Kind.INVITATION, Kind.REMINDER})
-"""Letters that carry a link."""
+"""Letters that carry an invitation's link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +93,25 @@ class Post:
     def write_news(self, kind: Kind, fact: MemberJoined, to: UUID, about: UUID | None, cause: Cause) -> None:
         """A letter to an account about a joining, which names another account; none to the erased, none without an
         invitation (an owner has invited themselves), and none about what is no news any more."""
-        is_old = fact.joined_at < cause.now - self.patience.news_for
+        is_old = self._is_old(fact.joined_at, cause)
         if fact.invitation_id is None or is_old or self._is_erased(to):
             return
         letter = self._new_letter(kind, cause, fact.organization_id, fact.invitation_id)
         letter.recipient_id, letter.person_id = to, about
+
+    def write_code(self, kind: Kind, fact: MailboxProofRequested | PasswordResetRequested, cause: Cause) -> None:
+        """A letter to an account with the challenge's code, unless that is dead; none to the erased."""
+        if fact.expires_at <= cause.now or self._is_erased(fact.account_id):
+            return
+        letter = self._new_letter(kind, cause)
+        letter.recipient_id, letter.challenge_id = fact.account_id, fact.challenge_id
+        letter.expires_at = fact.expires_at
+
+    def write_account_news(self, kind: Kind, account_id: UUID, happened_at: datetime, cause: Cause) -> None:
+        """A letter to an account about itself; none to the erased, and none about what is no news any more."""
+        if self._is_old(happened_at, cause) or self._is_erased(account_id):
+            return
+        self._new_letter(kind, cause).recipient_id = account_id
 
     def end_invitation(self, invitation_id: UUID, now: datetime) -> None:
         """The link is dead: letters with it are withdrawn, and none is written any more."""
@@ -118,7 +139,11 @@ class Post:
 
     def _is_complete(self, letter: Letter) -> bool:
         needed = {letter.recipient_id, letter.person_id if letter.kind is Kind.HAS_JOINED else None} - {None}
-        return letter.organization_id in self.organizations and needed <= self.profiles.keys()
+        is_named = letter.organization_id is None or letter.organization_id in self.organizations
+        return is_named and needed <= self.profiles.keys()
+
+    def _is_old(self, happened_at: datetime, cause: Cause) -> bool:
+        return happened_at < cause.now - self.patience.news_for
 
     def _is_erased(self, account_id: UUID) -> bool:
         profile = self.profiles.get(account_id)
@@ -128,14 +153,16 @@ class Post:
         self.profiles[profile.account_id] = profile
         self.changed_profiles.add(profile.account_id)
 
-    def _new_letter(self, kind: Kind, cause: Cause, organization_id: UUID, invitation_id: UUID) -> Letter:
+    def _new_letter(
+        self, kind: Kind, cause: Cause, organization_id: UUID | None = None, invitation_id: UUID | None = None
+    ) -> Letter:
         letter = Letter(
             letter_id=letter_id(cause.ce_id, kind),
             kind=kind,
             cause_id=cause.ce_id,
             correlation_id=cause.correlation_id,
+            created_at=cause.now,
             organization_id=organization_id,
             invitation_id=invitation_id,
-            created_at=cause.now,
         )
         return self.letters.setdefault(letter.letter_id, letter)

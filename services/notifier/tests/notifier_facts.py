@@ -14,8 +14,12 @@ from contracts import (
     InvitationIssued,
     InvitationRevoked,
     InvitationSuperseded,
+    MailboxProofRequested,
     MemberJoined,
     OrganizationCreated,
+    PasswordChanged,
+    PasswordResetRequested,
+    SignUpRepeated,
 )
 from notifier.domain import Claim, Kind, Letter, State
 from postroom import Context
@@ -23,11 +27,14 @@ from postroom.ids import uuid7
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 EXPIRY = NOW + timedelta(days=7)
+CODE_EXPIRY = NOW + timedelta(minutes=15)
 LINK_KEY = b"the link key of notifier's tests"
+ACCOUNTS_KEY = b"accounts' key of notifier's tests"
 ACME = UUID("019be4ee-9680-78ac-b3ad-87c148a0a20a")
 OWNER = UUID("019bdfc8-3a80-71a5-b6e5-b5410415bde9")
 MEMBER = UUID("019cade2-11c0-7c6a-b643-c44f7a0ec824")
 INVITATION = UUID("019cadc6-9a80-7264-a173-a4b54c5f7908")
+CHALLENGE = UUID("019cadc6-9a94-7618-8ec4-1a60550caef9")
 
 
 def context(now: datetime = NOW, ce_id: str | None = None) -> Context:
@@ -118,20 +125,46 @@ def joined(account_id: UUID = MEMBER, **fields: Any) -> MemberJoined:
     return MemberJoined(account_id=account_id, **(about | fields))
 
 
+def proof_requested(account_id: UUID = MEMBER, **fields: Any) -> MailboxProofRequested:
+    return MailboxProofRequested(account_id=account_id, **(_challenge() | fields))
+
+
+def reset_requested(account_id: UUID = MEMBER, **fields: Any) -> PasswordResetRequested:
+    return PasswordResetRequested(account_id=account_id, **(_challenge() | fields))
+
+
+def signed_up_again(account_id: UUID = MEMBER, repeated_at: datetime = NOW) -> SignUpRepeated:
+    return SignUpRepeated(account_id=account_id, repeated_at=repeated_at)
+
+
+def password_changed(account_id: UUID = MEMBER, changed_at: datetime = NOW) -> PasswordChanged:
+    return PasswordChanged(account_id=account_id, changed_at=changed_at)
+
+
+ABOUT_ACCOUNTS = (proof_requested, reset_requested, signed_up_again, password_changed)
+"""What an account is written to about."""
+
+
+WITH_LINK = (Kind.INVITATION, Kind.REMINDER)
+WITH_CHALLENGE = (Kind.MAILBOX_CODE, Kind.PASSWORD_RESET)
+OF_ACCOUNTS = (*WITH_CHALLENGE, Kind.ACCOUNT_EXISTS, Kind.PASSWORD_CHANGED)
+
+
 def claim(kind: Kind = Kind.INVITATION, **fields: Any) -> Claim:
     """A letter of this kind, claimed; `fields` are a Claim's."""
-    has_link = kind in (Kind.INVITATION, Kind.REMINDER)
+    is_of_account = kind in OF_ACCOUNTS
     letter = Letter(
         letter_id=UUID("00000000-0000-5000-8000-000000000001"),
         kind=kind,
         cause_id="cause",
         correlation_id="correlation",
-        organization_id=ACME,
-        invitation_id=INVITATION,
         created_at=NOW,
-        recipient_id=None if has_link else MEMBER,
-        person_id=OWNER,
-        expires_at=EXPIRY if has_link else None,
+        organization_id=None if is_of_account else ACME,
+        invitation_id=None if is_of_account else INVITATION,
+        challenge_id=CHALLENGE if kind in WITH_CHALLENGE else None,
+        recipient_id=None if kind in WITH_LINK else MEMBER,
+        person_id=None if is_of_account else OWNER,
+        expires_at=EXPIRY if kind in WITH_LINK else CODE_EXPIRY if kind in WITH_CHALLENGE else None,
         state=State.SENDING,
         attempts=1,
         due_at=NOW + timedelta(seconds=15),
@@ -139,13 +172,17 @@ def claim(kind: Kind = Kind.INVITATION, **fields: Any) -> Claim:
     about: dict[str, Any] = {
         "attempt": 1,
         "lease_until": NOW + timedelta(seconds=15),
-        "organization_name": "Acme",
+        "organization_name": "" if is_of_account else "Acme",
         "address": "new.member@example.com",
         "recipient_name": "New Member",
-        "person_name": "Ada Owner",
-        "person_address": "ada@example.com",
+        "person_name": None if is_of_account else "Ada Owner",
+        "person_address": None if is_of_account else "ada@example.com",
     }
     return Claim(letter=letter, **(about | fields))
+
+
+def _challenge() -> dict[str, Any]:
+    return {"challenge_id": CHALLENGE, "requested_at": NOW, "expires_at": CODE_EXPIRY}
 
 
 def _about(invitation_id: UUID) -> dict[str, Any]:

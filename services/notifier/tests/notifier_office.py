@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
-from notifier_facts import LINK_KEY, NOW
+from notifier_facts import ACCOUNTS_KEY, LINK_KEY, NOW
 from pydantic import SecretStr
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -69,7 +69,7 @@ class _WorkTransaction:
 
     async def publish(self, facts: Iterable[Any], *, correlation_id: str, causation_id: str, now: datetime) -> None:
         chain: dict[str, Any] = {"correlation_id": correlation_id, "causation_id": causation_id, "now": now}
-        topic = NOTIFIER_EVENTS.name
+        topic = NOTIFIER_EVENTS
         records = [write(fact, topic=topic, source="/latchkey/notifier", **chain) for fact in facts]
         await self._transaction.post(records, now)
 
@@ -118,6 +118,7 @@ class Office:
             "kafka_bootstrap_servers": "nowhere:9092",
             "database_url": SecretStr("postgresql://nowhere/notifier"),
             "link_key": SecretStr(base64.urlsafe_b64encode(LINK_KEY).decode()),
+            "accounts_key": SecretStr(base64.urlsafe_b64encode(ACCOUNTS_KEY).decode()),
             "console_url": "https://console.example.com",
             "smtp_host": "127.0.0.1",
             "smtp_port": self.smtp_port,
@@ -232,13 +233,13 @@ class Office:
     def _record(self, message: Message, ce_id: str | None) -> StoredRecord:
         """The message as Kafka hands it over, with a new id unless one is given."""
         is_tombstone = isinstance(message, AccountErased)
-        name = TOPICS.of(type(message)).name
-        written = write(message, topic=name, source="/test", correlation_id=None, causation_id=None, now=NOW)
+        topic = TOPICS.of(type(message))
+        written = write(message, topic=topic, source="/test", correlation_id=None, causation_id=None, now=NOW)
         headers = [
             (key, (ce_id or "").encode() if ce_id and key == "ce_id" else value) for key, value in written.headers
         ]
-        value = None if is_tombstone else written.value
-        return StoredRecord(name, 0, next(self._offsets), 0, written.key, value, () if is_tombstone else tuple(headers))
+        headers = [] if is_tombstone else headers
+        return StoredRecord(topic.name, 0, next(self._offsets), 0, written.key, written.value, tuple(headers))
 
 
 def _told(row: Any) -> Told:

@@ -2,11 +2,15 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
 from notifier_facts import (
+    ABOUT_ACCOUNTS,
+    ACCOUNTS_KEY,
     ACME,
+    CHALLENGE,
     ENDS,
     INVITATION,
     LINK_KEY,
@@ -18,11 +22,13 @@ from notifier_facts import (
     issued,
     joined,
     profile,
+    proof_requested,
+    reset_requested,
 )
 from notifier_mailbox import DROP, HANG, Mailbox
 from notifier_office import Office, new_id
 
-from contracts import LetterBounced, LetterFailed, LetterSent, link_code
+from contracts import LetterBounced, LetterFailed, LetterSent, Message, link_code, mailbox_code, reset_code
 
 SECOND = timedelta(seconds=1)
 
@@ -66,6 +72,53 @@ async def test_a_joining_is_told_to_the_new_member_and_to_who_invited_them(offic
         ("welcome", MEMBER),
         ("has_joined", OWNER),
     }
+
+
+async def test_a_code_goes_to_the_account_s_address_and_is_the_one_that_console_derives(
+    office: Office, mailbox: Mailbox
+) -> None:
+    await office.hand_in(proof_requested(), profile(MEMBER), reset_requested())
+    await office.deliver()
+
+    assert set(mailbox.recipients) == {profile(MEMBER).address}
+    texts = {letter["Subject"]: letter.get_body(("plain",)) for letter in mailbox.letters}
+    proof, reset = texts["Your code for Latchkey"], texts["Set a new password for Latchkey"]
+    assert proof is not None
+    assert reset is not None
+    groups = re.search(r"^ +(\d{3}) (\d{3})\r?$", proof.get_content(), re.MULTILINE)
+    assert groups is not None
+    assert groups[1] + groups[2] == mailbox_code(ACCOUNTS_KEY, CHALLENGE)
+    link = re.search(r"https://console\.example\.com/password-reset/([\w-]{43})/", reset.get_content())
+    assert link is not None
+    assert link[1] == reset_code(ACCOUNTS_KEY, CHALLENGE)
+
+
+@pytest.mark.parametrize("about", ABOUT_ACCOUNTS)
+async def test_a_letter_about_an_account_is_told_with_the_fact_that_it_is_about(
+    office: Office, mailbox: Mailbox, about: Callable[[], Message]
+) -> None:
+    await office.hand_in(profile(MEMBER))
+    cause = str(new_id())
+    await office.hand_in(about(), ce_id=cause)
+    await office.deliver()
+
+    (told,) = await office.told()
+    row = await office.letter()
+    assert isinstance(told.fact, LetterSent)
+    assert (told.fact.letter_id, told.fact.kind, told.fact.cause_id) == (row.letter_id, row.kind, cause)
+    assert (told.fact.cause_key, told.fact.recipient_id) == (MEMBER, MEMBER)
+    assert (told.fact.organization_id, told.fact.invitation_id) == (None, None)
+    assert (told.key, told.causation_id) == (str(MEMBER), cause)
+
+
+@pytest.mark.parametrize("about", ABOUT_ACCOUNTS)
+async def test_an_account_that_was_erased_since_is_not_written_to(
+    office: Office, mailbox: Mailbox, about: Callable[[], Message]
+) -> None:
+    await office.hand_in(profile(MEMBER), about())
+    await office.hand_in(erased(MEMBER))
+    await office.deliver()
+    assert (mailbox.letters, await office.facts(), await office.states()) == ([], [], ["withdrawn"])
 
 
 @pytest.mark.parametrize("stage", ["to_rcpt", "to_data"])

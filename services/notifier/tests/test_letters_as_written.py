@@ -9,25 +9,39 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from html.parser import HTMLParser
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from notifier_facts import INVITATION, LINK_KEY, NOW, claim
+from notifier_facts import (
+    ACCOUNTS_KEY,
+    CHALLENGE,
+    INVITATION,
+    LINK_KEY,
+    NOW,
+    OF_ACCOUNTS,
+    WITH_CHALLENGE,
+    WITH_LINK,
+    claim,
+)
 
-from contracts import link_code
+from contracts import link_code, mailbox_code, reset_code
 from notifier.domain import Kind
 from notifier.names import clean_name
 from notifier.rendering import Mail, Renderer, Unwritable, in_words
 
 EXAMPLES = Path(__file__).parent / "letters"
-LINK = f"https://console.example.com/org-invite/{link_code(LINK_KEY, INVITATION)}/"
+CONSOLE = "https://console.example.com"
+LINK = f"{CONSOLE}/org-invite/{link_code(LINK_KEY, INVITATION)}/"
+RESET_LINK = f"{CONSOLE}/password-reset/{reset_code(ACCOUNTS_KEY, CHALLENGE)}/"
+CODE = mailbox_code(ACCOUNTS_KEY, CHALLENGE)
 RENDERER = Renderer(
     console_url="https://console.example.com/",
     link_key=LINK_KEY,
+    accounts_key=ACCOUNTS_KEY,
     sender=Address("Latchkey", "invitations", "latchkey.example"),
 )
-WITH_LINK = (Kind.INVITATION, Kind.REMINDER)
 NEWS = (Kind.WELCOME, Kind.HAS_JOINED)
 
 
@@ -48,22 +62,71 @@ def test_both_alternatives_say_the_same(kind: Kind) -> None:
     message = read(RENDERER.write(claim(kind)))
     page = words_of(html_of(message))
     for said in (
-        "Acme",
-        "Ada Owner",
+        *(["new.member@example.com"] if kind in OF_ACCOUNTS else ["Acme", "Ada Owner"]),
         "Latchkey",
         *(["Monday, 9 March 2026 at 09:00 UTC"] if kind in WITH_LINK else []),
+        *(["Monday, 2 March 2026 at 09:15 UTC"] if kind in WITH_CHALLENGE else []),
     ):
         assert said in page
         assert said in " ".join(text_of(message).split()) or said == "Latchkey"
 
 
-@pytest.mark.parametrize("kind", WITH_LINK)
-def test_the_link_is_a_button_and_in_plain(kind: Kind) -> None:
+@pytest.mark.parametrize(
+    ("kind", "link"), [(Kind.INVITATION, LINK), (Kind.REMINDER, LINK), (Kind.PASSWORD_RESET, RESET_LINK)]
+)
+def test_the_link_is_a_button_and_in_plain(kind: Kind, link: str) -> None:
     message = read(RENDERER.write(claim(kind)))
-    assert text_of(message).splitlines().count(LINK) == 1
+    assert text_of(message).splitlines().count(link) == 1
     page = Page(html_of(message))
-    assert page.links == [LINK, LINK]
-    assert LINK in page.words
+    assert page.links == [link, link]
+    assert link in page.words
+
+
+def test_the_code_is_read_in_two_groups_and_copied_in_one() -> None:
+    message = read(RENDERER.write(claim(Kind.MAILBOX_CODE)))
+    assert f"    {CODE[:3]} {CODE[3:]}\n" in text_of(message)
+    page = html_of(message)
+    assert f"<span>{CODE[:3]}</span><span" in page
+    assert CODE in words_of(page).split()
+    assert Page(page).links == []
+
+
+def test_the_code_cannot_be_read_where_others_see_the_screen() -> None:
+    """A locked telephone shows the subject, and the beginning of the letter."""
+    message = read(RENDERER.write(claim(Kind.MAILBOX_CODE)))
+    for shown in (str(message["Subject"]), text_of(message)[:60], words_of(html_of(message))[:60]):
+        assert CODE not in shown.replace(" ", "")
+
+
+def test_a_code_in_a_letter_keeps_its_leading_zeros() -> None:
+    zeros = claim(Kind.MAILBOX_CODE)
+    zeros.letter.challenge_id = next(
+        challenge
+        for challenge in (UUID(int=CHALLENGE.int + number) for number in range(10_000))
+        if mailbox_code(ACCOUNTS_KEY, challenge).startswith("00")
+    )
+    assert re.search(r"^    00\d \d{3}$", text_of(read(RENDERER.write(zeros))), re.MULTILINE)
+
+
+def test_who_has_an_account_already_is_led_into_it() -> None:
+    message = read(RENDERER.write(claim(Kind.ACCOUNT_EXISTS)))
+    ways_in = [f"{CONSOLE}/sign-in", f"{CONSOLE}/forgot-password"]
+    assert Page(html_of(message)).links == ways_in
+    assert [line for line in text_of(message).splitlines() if line.startswith("https:")] == ways_in
+
+
+def test_who_has_not_changed_the_password_is_told_what_to_do() -> None:
+    message = read(RENDERER.write(claim(Kind.PASSWORD_CHANGED)))
+    for text in (text_of(message), words_of(html_of(message))):
+        assert "If it was not you" in text
+        assert "sessions" in text
+    assert Page(html_of(message)).links == [f"{CONSOLE}/forgot-password"]
+
+
+@pytest.mark.parametrize("kind", OF_ACCOUNTS)
+def test_nobody_can_write_to_strangers_by_the_name_that_they_sign_up_with(kind: Kind) -> None:
+    letter = RENDERER.write(claim(kind, recipient_name="You have won. Call the lottery."))
+    assert letter == RENDERER.write(claim(kind, recipient_name=None))
 
 
 @pytest.mark.parametrize("kind", NEWS)
@@ -192,9 +255,12 @@ def test_nothing_is_written_to_what_is_no_address(address: str) -> None:
         RENDERER.write(claim(address=address))
 
 
-def test_the_link_is_not_shown_where_a_letter_is_printed() -> None:
-    mail = RENDERER.write(claim())
-    assert link_code(LINK_KEY, INVITATION) not in f"{mail!r} {mail} {claim()!r} {RENDERER!r}"
+@pytest.mark.parametrize("kind", Kind)
+def test_no_link_or_code_is_shown_where_a_letter_is_printed(kind: Kind) -> None:
+    mail = RENDERER.write(claim(kind))
+    shown = f"{mail!r} {mail} {claim(kind)!r} {RENDERER!r}"
+    for usable in (link_code(LINK_KEY, INVITATION), reset_code(ACCOUNTS_KEY, CHALLENGE), CODE):
+        assert usable not in shown
 
 
 def test_times_are_told_in_utc_and_in_words() -> None:

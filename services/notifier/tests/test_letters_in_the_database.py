@@ -1,11 +1,16 @@
 """notifier on a real PostgreSQL: what waits, what is remembered, for how long, and who wins when several are at it."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from notifier_facts import (
+    ABOUT_ACCOUNTS,
+    ACCOUNTS_KEY,
     ACME,
+    CHALLENGE,
+    CODE_EXPIRY,
     ENDS,
     EXPIRY,
     INVITATION,
@@ -19,17 +24,23 @@ from notifier_facts import (
     expiring,
     issued,
     joined,
+    password_changed,
     profile,
+    proof_requested,
+    reset_requested,
 )
 from notifier_mailbox import Mailbox
 from notifier_office import Office, new_id
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
 
-from contracts import LetterFailed, Message
+from contracts import LetterFailed, Message, code_digest, mailbox_code, reset_code
 from notifier.domain import Patience
 from notifier.handlers import REACTIONS
 from notifier.store import LetterStore
+
+_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
 
 
 async def test_a_letter_is_kept_with_what_is_needed_to_write_it(office: Office) -> None:
@@ -43,6 +54,65 @@ async def test_a_letter_is_kept_with_what_is_needed_to_write_it(office: Office) 
     )
     assert (row.address, row.person_id, row.person_name) == ("new.member@example.com", OWNER, "Ada Owner")
     assert (row.expires_at, row.overtime_at, row.ended_at) == (EXPIRY, NOW + timedelta(days=3), None)
+
+
+async def test_a_letter_with_a_code_is_kept_with_the_challenge_alone(office: Office) -> None:
+    await office.hand_in(profile(MEMBER), proof_requested())
+    row = await office.letter()
+    assert (row.kind, row.state, row.recipient_id, row.challenge_id) == ("mailbox_code", "queued", MEMBER, CHALLENGE)
+    assert (row.organization_id, row.invitation_id, row.address, row.person_id) == (None, None, None, None)
+    assert (row.expires_at, row.overtime_at) == (CODE_EXPIRY, CODE_EXPIRY)
+
+
+@pytest.mark.parametrize("about", ABOUT_ACCOUNTS)
+async def test_a_letter_about_an_account_waits_for_its_profile_alone(
+    office: Office, about: Callable[[], Message]
+) -> None:
+    await office.hand_in(about())
+    assert await office.states() == ["waiting"]
+
+    await office.hand_in(profile(new_id()), created())
+    await office.time_passes(timedelta(seconds=1))
+    assert await office.states() == ["waiting"], "what others bring, does not help it"
+
+    await office.hand_in(profile(MEMBER))
+    assert await office.states() == ["queued"]
+
+
+async def test_a_letter_about_an_account_is_found_by_and_by_where_its_profile_came_at_once_with_it(
+    office: Office, engine: AsyncEngine
+) -> None:
+    store = LetterStore(Patience())
+    async with engine.connect() as here, engine.connect() as there:
+        mine: list[Message] = [proof_requested()]
+        theirs: list[Message] = [profile(MEMBER)]
+        both = [(here, mine, await store.load(here, mine)), (there, theirs, await store.load(there, theirs))]
+        for connection, messages, post in both:
+            for message in messages:
+                REACTIONS[type(message)](message, post, context())
+            await store.save(connection, post)
+        await here.commit()
+        await there.commit()
+    assert await office.states() == ["waiting"]
+
+    await office.time_passes(timedelta(seconds=1))
+    assert await office.states() == ["queued"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_code_is_not_sent_when_its_time_is_over(office: Office, mailbox: Mailbox, known: bool) -> None:
+    await office.hand_in(reset_requested(), *([profile(MEMBER)] if known else []))
+    await office.time_passes(CODE_EXPIRY - NOW)
+    await office.deliver()
+    assert (await office.states(), await office.facts(), mailbox.letters) == (["withdrawn"], [], [])
+
+
+async def test_news_about_an_account_that_is_never_known_have_failed(office: Office) -> None:
+    await office.hand_in(password_changed())
+    await office.time_passes(timedelta(hours=24))
+    (told,) = await office.told()
+    assert isinstance(told.fact, LetterFailed)
+    assert (told.key, told.fact.organization_id) == (str(MEMBER), None)
 
 
 @pytest.mark.parametrize("last", [profile(MEMBER), profile(OWNER), created()], ids=["member", "inviter", "name"])
@@ -218,6 +288,28 @@ async def test_no_table_holds_a_code(office: Office, engine: AsyncEngine, mailbo
         for table in ("letters", "postroom_outbox", "postroom_inbox", "ended_invitations"):
             rows = (await connection.exec_driver_sql(f"SELECT CAST(t AS text) FROM {table} AS t")).scalars().all()
             assert not [row for row in rows if "org-invite" in row or office.code(INVITATION) in row]
+
+
+async def test_no_table_and_no_log_holds_an_account_s_code_or_its_digest(
+    office: Office, engine: AsyncEngine, mailbox: Mailbox
+) -> None:
+    mailbox.to_rcpt.extend(["451 Later", "550 No"])
+    await office.hand_in(profile(MEMBER), proof_requested(), reset_requested())
+    with capture_logs() as logs:
+        await office.deliver(smtp_connections=1)
+    assert await office.states() == ["bounced", "queued"]
+    code, reset = mailbox_code(ACCOUNTS_KEY, CHALLENGE), reset_code(ACCOUNTS_KEY, CHALLENGE)
+    # Six digits may also be a part of some id: the code stands by itself.
+    usable = re.compile(rf"(?<![0-9a-f]){code}(?![0-9a-f])|{reset}|{code_digest(code)}|password-reset")
+    assert usable.search(f"the code {code}")
+    assert logs
+    assert not usable.search(str(logs))
+    async with engine.connect() as connection:
+        tables = (await connection.exec_driver_sql(_TABLES)).scalars().all()
+        assert {"letters", "postroom_outbox", "postroom_inbox"} <= set(tables)
+        for table in tables:
+            rows = (await connection.exec_driver_sql(f"SELECT CAST(t AS text) FROM {table} AS t")).scalars().all()
+            assert not [row for row in rows if usable.search(row)]
 
 
 async def test_two_hundred_joinings_are_two_statements_to_load_and_one_to_save(engine: AsyncEngine) -> None:

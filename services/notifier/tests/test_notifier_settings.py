@@ -13,6 +13,7 @@ GIVEN: dict[str, Any] = {
     "kafka_bootstrap_servers": "kafka:9092",
     "database_url": SecretStr("postgresql://notifier@database/notifier"),
     "link_key": SecretStr(base64.urlsafe_b64encode(b"k" * 32).decode()),
+    "accounts_key": SecretStr(base64.urlsafe_b64encode(b"a" * 32).decode()),
     "console_url": "https://console.example.com",
     "smtp_host": "mail.example.com",
     "mail_from": "Latchkey <invitations@latchkey.example>",
@@ -24,12 +25,13 @@ def test_it_is_built_from_what_must_be_given() -> None:
     assert service.name == "notifier"
     assert {topic.name for topic in service.reactions.reads} == {
         "accounts.profiles",
+        "accounts.events",
         "invites.events",
         "membership.events",
     }
 
 
-@pytest.mark.parametrize("name", ["link_key", "console_url", "smtp_host", "mail_from"])
+@pytest.mark.parametrize("name", ["link_key", "accounts_key", "console_url", "smtp_host", "mail_from"])
 def test_what_has_no_sound_default_must_be_given(name: str) -> None:
     with pytest.raises(ValidationError, match=name):
         Settings(**{key: value for key, value in GIVEN.items() if key != name})
@@ -40,6 +42,8 @@ def test_what_has_no_sound_default_must_be_given(name: str) -> None:
     [
         ("link_key", SecretStr("short")),
         ("link_key", SecretStr("no base64url: äöü" * 4)),
+        ("accounts_key", SecretStr("short")),
+        ("accounts_key", SecretStr("no base64url: äöü" * 4)),
         ("console_url", "console.example.com"),
         ("mail_from", "Latchkey"),
         ("mail_from", "@latchkey.example"),
@@ -50,6 +54,14 @@ def test_what_has_no_sound_default_must_be_given(name: str) -> None:
 def test_what_does_not_fit_is_refused(name: str, value: object) -> None:
     with pytest.raises(ValidationError):
         Settings(**GIVEN | {name: value})
+
+
+def test_the_key_that_console_has_makes_no_link_of_an_invitation() -> None:
+    with pytest.raises(ValidationError, match="ACCOUNTS_KEY is LINK_KEY"):
+        Settings(**GIVEN | {"accounts_key": GIVEN["link_key"]})
+    written_otherwise = SecretStr(GIVEN["link_key"].get_secret_value().rstrip("="))
+    with pytest.raises(ValidationError, match="ACCOUNTS_KEY is LINK_KEY"):
+        Settings(**GIVEN | {"accounts_key": written_otherwise})
 
 
 def test_a_password_does_not_travel_in_the_clear() -> None:
@@ -67,3 +79,4 @@ def test_no_secret_is_shown() -> None:
     shown = f"{settings!r} {mail_server(settings)!r}"
     assert "'secret'" not in shown
     assert GIVEN["link_key"].get_secret_value() not in shown
+    assert GIVEN["accounts_key"].get_secret_value() not in shown

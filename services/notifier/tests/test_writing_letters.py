@@ -6,7 +6,10 @@ from uuid import UUID
 
 import pytest
 from notifier_facts import (
+    ABOUT_ACCOUNTS,
     ACME,
+    CHALLENGE,
+    CODE_EXPIRY,
     ENDS,
     EXPIRY,
     INVITATION,
@@ -20,7 +23,11 @@ from notifier_facts import (
     expiring,
     issued,
     joined,
+    password_changed,
     profile,
+    proof_requested,
+    reset_requested,
+    signed_up_again,
 )
 
 from contracts import LetterFailed, Message
@@ -182,6 +189,80 @@ def test_who_is_gone_does_not_come_back() -> None:
 
 def test_every_fact_about_the_end_of_an_invitation_is_reacted_to() -> None:
     assert {type(end()) for end in ENDS} <= REACTIONS.keys()
+
+
+@pytest.mark.parametrize(
+    ("fact", "kind"),
+    [
+        (proof_requested(), Kind.MAILBOX_CODE),
+        (reset_requested(), Kind.PASSWORD_RESET),
+        (signed_up_again(), Kind.ACCOUNT_EXISTS),
+        (password_changed(), Kind.PASSWORD_CHANGED),
+    ],
+)
+def test_an_account_is_written_to_about_itself(fact: Message, kind: Kind) -> None:
+    (letter,) = handle(knowing(MEMBER), fact)
+    assert (letter.kind, letter.state) == (kind, State.QUEUED)
+    assert (letter.recipient_id, letter.address, letter.person_id) == (MEMBER, None, None)
+    assert (letter.organization_id, letter.invitation_id) == (None, None)
+
+
+@pytest.mark.parametrize("fact", [proof_requested(), reset_requested()])
+def test_a_code_is_kept_as_the_challenge_that_it_is_derived_from(fact: Message) -> None:
+    (letter,) = handle(knowing(MEMBER), fact)
+    assert (letter.challenge_id, letter.expires_at) == (CHALLENGE, CODE_EXPIRY)
+
+
+@pytest.mark.parametrize("fact", [signed_up_again(), password_changed()])
+def test_news_about_an_account_have_no_code_and_no_time_limit_but_that_of_news(fact: Message) -> None:
+    (letter,) = handle(knowing(MEMBER), fact)
+    assert (letter.challenge_id, letter.expires_at) == (None, None)
+
+
+@pytest.mark.parametrize("about", ABOUT_ACCOUNTS)
+def test_letters_about_an_account_wait_for_its_address(about: Callable[[], Message]) -> None:
+    """Sign-up writes the profile and the request to two topics, and either may come first."""
+    assert [letter.state for letter in handle(new_post(), about())] == [State.WAITING]
+    assert [letter.state for letter in handle(new_post(), about(), profile(MEMBER))] == [State.QUEUED]
+
+
+@pytest.mark.parametrize("about", ABOUT_ACCOUNTS)
+def test_an_account_that_is_erased_gets_no_letter(about: Callable[[], Message]) -> None:
+    assert handle(knowing(MEMBER), erased(MEMBER), about()) == []
+
+
+@pytest.mark.parametrize("about", [proof_requested, reset_requested])
+def test_a_letter_is_not_written_when_its_code_has_expired_by_then(about: Callable[..., Message]) -> None:
+    assert handle(knowing(MEMBER), about(expires_at=NOW)) == []
+
+
+def test_a_newer_code_does_not_withdraw_the_letter_with_an_older_one() -> None:
+    """Console decides which one is good, and a letter that somebody waits for must not get lost between two."""
+    letters = handle(knowing(MEMBER), proof_requested(), proof_requested(challenge_id=uuid7()))
+    assert [letter.state for letter in letters] == [State.QUEUED, State.QUEUED]
+
+
+@pytest.mark.parametrize("about", [signed_up_again, password_changed])
+def test_old_news_about_an_account_is_no_news(about: Callable[..., Message]) -> None:
+    a_week = timedelta(days=7)
+    assert handle(knowing(MEMBER), about(MEMBER, NOW - a_week - timedelta(seconds=1))) == []
+    assert len(handle(knowing(MEMBER), about(MEMBER, NOW - a_week))) == 1
+
+
+def test_a_letter_whose_code_has_expired_ends_without_a_fact() -> None:
+    (letter,) = handle(new_post(), proof_requested())
+    assert letter.overtime(PATIENCE) == CODE_EXPIRY
+    assert list(end_overtime(Post(PATIENCE, overtime=[letter]), context(CODE_EXPIRY))) == []
+    assert letter.state is State.WITHDRAWN
+
+
+def test_what_becomes_of_a_letter_about_an_account_is_told_under_the_account() -> None:
+    (letter,) = handle(new_post(), password_changed())
+    (told,) = end_overtime(Post(PATIENCE, overtime=[letter]), context(NOW + PATIENCE.wait_for))
+    assert isinstance(told, AnswerTo)
+    assert isinstance(told.fact, LetterFailed)
+    assert (told.fact.cause_key, told.fact.recipient_id) == (MEMBER, MEMBER)
+    assert (told.fact.organization_id, told.fact.invitation_id) == (None, None)
 
 
 def test_a_letter_that_waited_for_too_long_has_failed() -> None:
