@@ -73,6 +73,9 @@ class _WorkTransaction:
         records = [write(fact, topic=topic, source="/latchkey/notifier", **chain) for fact in facts]
         await self._transaction.post(records, now)
 
+    async def send(self, messages: Iterable[tuple[UUID, Message]], *, now: datetime) -> None:
+        raise AssertionError("Whatever notifier tells has a cause.")
+
 
 class WorkRoom:
     """What a worker may use, as postroom gives it."""
