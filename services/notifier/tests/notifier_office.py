@@ -73,7 +73,7 @@ class _WorkTransaction:
         records = [write(fact, topic=topic, source="/latchkey/notifier", **chain) for fact in facts]
         await self._transaction.post(records, now)
 
-    async def send(self, messages: Iterable[tuple[UUID, Message]], *, now: datetime) -> None:
+    async def send(self, messages: Iterable[Any], *, now: datetime) -> None:
         raise AssertionError("Whatever notifier tells has a cause.")
 
 
