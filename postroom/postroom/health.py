@@ -3,6 +3,7 @@
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any
 
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -44,23 +45,20 @@ def _answer(checks: Checks) -> Response:
     return JSONResponse(body, status_code=503 if failed else 200)
 
 
-class HealthServer(uvicorn.Server):
+class EmbeddedServer(uvicorn.Server):
     """uvicorn inside a process that minds its signals itself."""
 
-    def __init__(self, app: Starlette, host: str, port: int) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                host=host,
-                port=port,
-                lifespan="off",
-                access_log=False,
-                log_config=None,
-                server_header=False,
-                timeout_graceful_shutdown=2,
-                ws="none",
-            )
-        )
+    def __init__(self, app: Any, host: str, port: int, **options: Any) -> None:
+        """`options` are uvicorn's own, beside those that every server of a service has."""
+        fixed: dict[str, Any] = {
+            "lifespan": "off",
+            "access_log": False,
+            "log_config": None,
+            "server_header": False,
+            "timeout_graceful_shutdown": 2,
+            "ws": "none",
+        }
+        super().__init__(uvicorn.Config(app, host=host, port=port, **fixed | options))
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

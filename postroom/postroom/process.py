@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from postroom.consumer import Consumer
 from postroom.database import create_engine
 from postroom.dead_letters import describe
-from postroom.health import Checks, HealthServer, health_app
+from postroom.health import Checks, EmbeddedServer, health_app
 from postroom.kafka import create_admin, create_producer
 from postroom.message import dead_letter_topic
 from postroom.metrics import Metrics
@@ -82,7 +82,7 @@ class Process(Generic[W]):
     # --- the life of the process
 
     async def serve(self, listener: Any) -> None:
-        server = HealthServer(
+        server = EmbeddedServer(
             health_app(
                 live=self._live,
                 ready=self._ready,

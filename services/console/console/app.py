@@ -1,0 +1,40 @@
+"""Puts console together from its settings."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+
+from console.commands import idempotency
+from console.commands import store as commands
+from console.settings import Settings
+from console.view import store as view
+from console.view.handlers import REACTIONS
+from console.view.working_set import News
+from console.web.server import Web
+from contracts import ACCOUNTS_EVENTS, ACCOUNTS_PROFILES, INVITES_COMMANDS, MEMBERSHIP_COMMANDS, TOPICS
+from postroom import Chore, Service, utc_now
+
+_HOUSEKEEPING = timedelta(minutes=1)
+
+
+def build(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Service[News]:
+    """The service, not started."""
+    web = Web(settings)
+    kept = settings.closed_retention
+    return Service(
+        "console",
+        settings,
+        reads=TOPICS.read_by("console"),
+        writes=(ACCOUNTS_PROFILES, ACCOUNTS_EVENTS, INVITES_COMMANDS, MEMBERSHIP_COMMANDS),
+        reactions=REACTIONS,
+        store=view.NewsStore(clock),
+        chores=[
+            Chore("forget invitations", _HOUSEKEEPING, partial(view.forget_invitations, kept=kept)),
+            Chore("forget former members", _HOUSEKEEPING, partial(view.forget_former_members, kept=kept)),
+            Chore("forget commands", _HOUSEKEEPING, partial(commands.forget, kept=settings.command_retention)),
+            Chore("forget idempotency keys", _HOUSEKEEPING, idempotency.forget),
+        ],
+        workers=[web.serve],
+        readiness={"web": web.lacks},
+        clock=clock,
+    )

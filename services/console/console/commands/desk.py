@@ -1,0 +1,201 @@
+"""Sends what people ask of the other services, and waits for the truth.
+
+A command is committed together with its outbox row before anybody waits: an instance that is killed loses none. The
+outcome is written by whichever instance reads it from the topics; those who wait are woken by `Changes`.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from console.accounts.domain import Account
+from console.changes import Changes
+from console.commands import idempotency, store
+from console.commands.idempotency import RequestKey
+from console.commands.outcome import Outcome
+from console.settings import Settings
+from console.view.nouns import Invitation
+from console.view.queries import View
+from contracts import (
+    AcceptInvitation,
+    Command,
+    CreateOrganization,
+    DeclineInvitation,
+    DemoteMember,
+    InviteMember,
+    LeaveOrganization,
+    PromoteMember,
+    RemoveMember,
+    RevokeInvitation,
+)
+from postroom import Room
+from postroom.ids import uuid7
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    command: Command
+    invitation_id: UUID | None = None
+
+
+class Commands:
+    """Each method sends durably, and answers the outcome: decided, or still `waiting` after the time-out. With a `key`
+    that came before, nothing is sent, and the outcome of the first request is answered. Raises KeyReused."""
+
+    def __init__(self, settings: Settings, room: Room, view: View, changes: Changes) -> None:
+        self._timeout = settings.outcome_timeout.total_seconds()
+        self._room = room
+        self._view = view
+        self._changes = changes
+
+    # --- organizations and members
+
+    async def create_organization(self, actor: Account, name: str, *, key: RequestKey | None = None) -> Outcome:
+        """An organization of this name, owned by the actor."""
+        command = CreateOrganization(organization_id=uuid7(), actor_id=actor.account_id, name=name)
+        return await self._ask_one(_Asked(command), key)
+
+    async def promote(
+        self, actor: Account, organization_id: UUID, account_id: UUID, *, key: RequestKey | None = None
+    ) -> Outcome:
+        """Makes a member an admin."""
+        command = PromoteMember(organization_id=organization_id, actor_id=actor.account_id, account_id=account_id)
+        return await self._ask_one(_Asked(command), key)
+
+    async def demote(
+        self, actor: Account, organization_id: UUID, account_id: UUID, *, key: RequestKey | None = None
+    ) -> Outcome:
+        """Makes an admin a plain member."""
+        command = DemoteMember(organization_id=organization_id, actor_id=actor.account_id, account_id=account_id)
+        return await self._ask_one(_Asked(command), key)
+
+    async def remove(
+        self, actor: Account, organization_id: UUID, account_id: UUID, *, key: RequestKey | None = None
+    ) -> Outcome:
+        """Puts a member out."""
+        command = RemoveMember(organization_id=organization_id, actor_id=actor.account_id, account_id=account_id)
+        return await self._ask_one(_Asked(command), key)
+
+    async def leave(self, actor: Account, organization_id: UUID, *, key: RequestKey | None = None) -> Outcome:
+        """The actor leaves."""
+        command = LeaveOrganization(organization_id=organization_id, actor_id=actor.account_id)
+        return await self._ask_one(_Asked(command), key)
+
+    # --- invitations
+
+    async def invite(
+        self, actor: Account, organization_id: UUID, addresses: Sequence[str], *, key: RequestKey | None = None
+    ) -> list[Outcome]:
+        """Invites addresses, all in one transaction; the outcomes are in the order of the addresses."""
+        seen = await self._view.version(organization_id)
+        asked = [
+            _Asked(
+                InviteMember(
+                    organization_id=organization_id,
+                    actor_id=actor.account_id,
+                    address=address,
+                    seen_profile_version=actor.version,
+                    seen_organization_version=seen,
+                )
+            )
+            for address in addresses
+        ]
+        return await self._ask(asked, key)
+
+    async def revoke(
+        self, actor: Account, organization_id: UUID, invitation_id: UUID, *, key: RequestKey | None = None
+    ) -> Outcome:
+        """Kills the link of a pending invitation. While it is being accepted, the outcome waits for membership's."""
+        command = RevokeInvitation(
+            organization_id=organization_id,
+            actor_id=actor.account_id,
+            invitation_id=invitation_id,
+            seen_organization_version=await self._view.version(organization_id),
+        )
+        return await self._ask_one(_Asked(command, invitation_id), key)
+
+    async def accept(self, actor: Account, code_digest: str, *, key: RequestKey | None = None) -> Outcome | None:
+        """Accepts by the link, of which only the digest is known. None where there is no such link. Done when the
+        membership is there."""
+        invitation = await self._view.invitation_by_digest(code_digest)
+        return None if invitation is None else await self.accept_invitation(actor, invitation, key=key)
+
+    async def accept_invitation(
+        self, actor: Account, invitation: Invitation, *, key: RequestKey | None = None
+    ) -> Outcome:
+        """As accept, of an invitation that was found by its link already."""
+        command = AcceptInvitation(
+            organization_id=invitation.organization_id,
+            actor_id=actor.account_id,
+            code_digest=invitation.code_digest,
+            seen_profile_version=actor.version,
+            seen_organization_version=await self._view.version(invitation.organization_id),
+        )
+        return await self._ask_one(_Asked(command, invitation.invitation_id), key)
+
+    async def decline(
+        self, actor: Account | None, code_digest: str, *, key: RequestKey | None = None
+    ) -> Outcome | None:
+        """Says no by the link; an account is not needed for it. None where there is no such link."""
+        invitation = await self._view.invitation_by_digest(code_digest)
+        if invitation is None:
+            return None
+        command = DeclineInvitation(
+            organization_id=invitation.organization_id,
+            actor_id=actor.account_id if actor else None,
+            code_digest=code_digest,
+        )
+        return await self._ask_one(_Asked(command, invitation.invitation_id), key)
+
+    # --- outcomes
+
+    async def outcome(self, command_id: UUID, *, wait: bool = False) -> Outcome | None:
+        """What is known of a command; None where it is not known. With `wait`, as soon as it is decided."""
+        found = await (self._decided([command_id], self._timeout) if wait else self._read([command_id]))
+        return found[0] if found else None
+
+    async def outcomes(self, command_ids: Sequence[UUID]) -> list[Outcome]:
+        """As soon as all are decided, or after the time-out; in the order of the ids."""
+        return await self._decided(command_ids, self._timeout)
+
+    async def _ask_one(self, asked: _Asked, key: RequestKey | None) -> Outcome:
+        return (await self._ask([asked], key))[0]
+
+    async def _ask(self, asked: Sequence[_Asked], key: RequestKey | None) -> list[Outcome]:
+        if not asked:
+            return []
+        sent = [(uuid7(), each.command) for each in asked]
+        ids = [command_id for command_id, _ in sent]
+        # The watch begins before the commit, so that no answer is too quick for it.
+        with self._changes.watch(*ids) as watch:
+            now = self._room.clock()
+            async with self._room.transaction() as transaction:
+                earlier = None
+                if key is not None:
+                    earlier = await idempotency.claim(transaction.connection, key, now, command_ids=ids)
+                if earlier is None:
+                    await store.insert(transaction.connection, sent, [each.invitation_id for each in asked], now)
+                    await transaction.send(sent, now=now)
+            if earlier is not None:
+                return await self.outcomes(earlier.command_ids)
+            deadline = asyncio.get_running_loop().time() + self._timeout
+            while True:
+                woken = await watch.changed(deadline - asyncio.get_running_loop().time())
+                outcomes = await self._read(ids)
+                if not woken or not any(outcome.is_waiting for outcome in outcomes):
+                    return outcomes
+
+    async def _decided(self, ids: Sequence[UUID], timeout: float) -> list[Outcome]:
+        deadline = asyncio.get_running_loop().time() + timeout
+        with self._changes.watch(*ids) as watch:
+            while True:
+                outcomes = await self._read(ids)
+                if not any(outcome.is_waiting for outcome in outcomes):
+                    return outcomes
+                if not await watch.changed(deadline - asyncio.get_running_loop().time()):
+                    return await self._read(ids)
+
+    async def _read(self, ids: Sequence[UUID]) -> list[Outcome]:
+        async with self._room.transaction() as transaction:
+            return await store.read(transaction.connection, ids)
