@@ -1,0 +1,130 @@
+"""Tokens: programs that may act for a person. They are shown once, and stored as digests."""
+
+import secrets
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from console.accounts.digests import digest_of
+from console.accounts.domain import Account, Malformed, NewToken, Scope, Token
+from console.accounts.names import parse_name
+from console.accounts.store import COLUMNS, account_of
+from postroom.ids import uuid7
+
+MOST = 50
+"""Tokens of one account."""
+LONGEST_LIFETIME = timedelta(days=3650)
+
+_PREFIX = "lk_"
+"""By which people, and programs that look for leaked secrets, recognize one."""
+_NOTED_EVERY = timedelta(minutes=5)
+"""How exactly is known when a token was last used."""
+
+_TOKEN = "t.token_id, t.name AS token_name, t.scopes, t.created_at, t.expires_at, t.used_at"  # noqa: S105
+
+# Tokens that are made at the same moment do not count each other. That is good enough.
+_INSERT = text("""
+    INSERT INTO tokens (token_id, token_digest, account_id, name, scopes, created_at, expires_at)
+    SELECT CAST(:token_id AS uuid), CAST(:token_digest AS bytea), CAST(:account_id AS uuid), :name,
+           CAST(:scopes AS text[]), CAST(:now AS timestamptz), CAST(:expires_at AS timestamptz)
+    WHERE (SELECT count(*) FROM tokens WHERE account_id = CAST(:account_id AS uuid)) < :most
+""")
+
+_FIND = text(f"""
+    SELECT {_TOKEN}, {COLUMNS} FROM tokens AS t JOIN accounts AS a USING (account_id)
+    WHERE t.token_digest = :token_digest AND (t.expires_at IS NULL OR t.expires_at > :now)
+""")  # noqa: S608
+
+_NOTE = text("UPDATE tokens SET used_at = :now WHERE token_id = :token_id AND (used_at IS NULL OR used_at < :now)")
+
+_LIST = text(f"""
+    SELECT {_TOKEN} FROM tokens AS t WHERE t.account_id = :account_id ORDER BY t.created_at, t.token_id
+""")  # noqa: S608
+
+_REVOKE = text("DELETE FROM tokens WHERE account_id = :account_id AND token_id = :token_id")
+
+_REVOKE_ALL = text("DELETE FROM tokens WHERE account_id = :account_id")
+
+
+async def create(
+    connection: AsyncConnection,
+    account_id: UUID,
+    name: str,
+    scopes: Collection[Scope],
+    lifetime: timedelta | None,
+    now: datetime,
+) -> NewToken:
+    """A token that holds for so long, or until it is revoked. Raises Malformed."""
+    if not scopes:
+        raise Malformed("scopes", "A token that may do nothing is of no use. Choose what it may do.")
+    if lifetime is not None and not timedelta(0) < lifetime <= LONGEST_LIFETIME:
+        raise Malformed("lifetime", f"A token holds for 1 to {LONGEST_LIFETIME.days} days, or until it is revoked.")
+    secret = _PREFIX + secrets.token_urlsafe(32)
+    token = Token(
+        token_id=uuid7(),
+        name=parse_name(name),
+        scopes=frozenset(scopes),
+        created_at=now,
+        expires_at=None if lifetime is None else now + lifetime,
+        used_at=None,
+    )
+    inserted = await connection.execute(
+        _INSERT,
+        {
+            "token_id": token.token_id,
+            "token_digest": digest_of(secret),
+            "account_id": account_id,
+            "name": token.name,
+            "scopes": sorted(token.scopes),
+            "now": now,
+            "expires_at": token.expires_at,
+            "most": MOST,
+        },
+    )
+    if not inserted.rowcount:
+        raise Malformed("name", f"There are {MOST} tokens already. Revoke one that is not needed any more.")
+    return NewToken(secret, token)
+
+
+async def find(connection: AsyncConnection, secret: str, now: datetime) -> tuple[Account, Token] | None:
+    """The token with this secret and whose it is, and notes that it was used; none where it is unknown, revoked or too
+    old."""
+    row = (await connection.execute(_FIND, {"token_digest": digest_of(secret), "now": now})).one_or_none()
+    if row is None:
+        return None
+    account, token = account_of(row), _token(row)
+    if token.used_at is not None and now - token.used_at < _NOTED_EVERY:
+        return account, token
+    await connection.execute(_NOTE, {"token_id": token.token_id, "now": now})
+    return account, replace(token, used_at=now)
+
+
+async def list_of(connection: AsyncConnection, account_id: UUID) -> list[Token]:
+    """Those of an account that are not revoked, the oldest first; they may be too old to be used."""
+    return [_token(row) for row in await connection.execute(_LIST, {"account_id": account_id})]
+
+
+async def revoke(connection: AsyncConnection, account_id: UUID, token_id: UUID) -> bool:
+    """Ends a token of the account; returns whether it has this one."""
+    return (await connection.execute(_REVOKE, {"account_id": account_id, "token_id": token_id})).rowcount > 0
+
+
+async def revoke_all(connection: AsyncConnection, account_id: UUID) -> None:
+    """Ends all tokens of the account."""
+    await connection.execute(_REVOKE_ALL, {"account_id": account_id})
+
+
+def _token(row: Any) -> Token:
+    return Token(
+        token_id=row.token_id,
+        name=row.token_name,
+        scopes=frozenset(Scope(each) for each in row.scopes),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        used_at=row.used_at,
+    )
