@@ -16,11 +16,11 @@ from stack.environment import python_environment
 from stack.errors import FolderLockedError, NoSpaceError, NotRunningError, StackError
 from stack.kafka import KafkaServer
 from stack.mailbox.server import MailboxServer
-from stack.ports import LOOPBACK, choose_ports, free_port
+from stack.ports import LOOPBACK, choose_ports, free_ports
 from stack.postgres import PostgresServer
 from stack.process import ManagedProcess, run_to_end
 from stack.progress import SILENT, Progress
-from stack.services import SERVICES, ServiceProcess
+from stack.services import SERVICES, ServiceProcess, owner_of_port, port_names
 from stack.state import FolderLock, State
 from stack.steps import Steps
 
@@ -34,10 +34,9 @@ _PORTS = {
     "postgres": "postgres",
     "smtp": "mailbox",
     "mailbox": "mailbox",
-    "console": "console",
-    **{name: name for name in SERVICES},
+    **{port: service for service in SERVICES for port in port_names(service, service)},
 }
-"""Every port by its name, and the process that listens there."""
+"""Every port by its name, and the process that listens there. Those of further instances come as they are started."""
 
 
 class Platform:
@@ -63,12 +62,12 @@ class Platform:
     ) -> None:
         """`services` are those that are run; with none, Kafka and PostgreSQL are alone, and no topics are made.
         `settings` are further environment variables, by service. `ports` are those that must be so, by name (`kafka`,
-        `postgres`, `smtp`, `mailbox`, `invites`, ...); LATCHKEY_KAFKA_PORT and so on say the same. `throughput` is for
-        measurements: see KafkaServer."""
+        `postgres`, `smtp`, `mailbox`, `invites`, ..., `console` for its pages and `console-health`);
+        LATCHKEY_KAFKA_PORT and so on say the same. `throughput` is for measurements: see KafkaServer."""
         unknown = {*services, *(settings or {})} - set(SERVICES)
         if unknown:
             raise StackError(f"There is no service {', '.join(sorted(unknown))}.", f"There are: {', '.join(SERVICES)}.")
-        unknown = {name for name in ports or {} if name.rpartition("-")[0] not in SERVICES} - set(_PORTS)
+        unknown = {name for name in ports or {} if name not in _PORTS and owner_of_port(name) is None}
         if unknown:
             raise StackError(
                 f"There is nothing called {', '.join(sorted(unknown))}.", f"There are: {', '.join(_PORTS)}."
@@ -121,7 +120,7 @@ class Platform:
 
     @property
     def console_url(self) -> str:
-        """Where the links of letters lead."""
+        """Where people find the console, and where the links of letters lead, whether a console runs or not."""
         return f"http://{LOOPBACK}:{self._state.ports['console']}"
 
     @property
@@ -201,11 +200,12 @@ class Platform:
             (self.folder / file).unlink(missing_ok=True)
 
     def add_instance(self, service: str) -> ServiceProcess:
-        """Starts one more instance, with a port and a log of its own; returns when it is ready."""
+        """Starts one more instance, with ports and a log of its own; returns when it is ready."""
         number = sum(instance.service == service for instance in self.services) + 1
         name = f"{service}-{number}"
+        ports = port_names(service, name)
         with self._saving:
-            self._state.ports.setdefault(name, free_port())
+            self._state.ports = dict(zip(ports, free_ports(len(ports)), strict=True)) | self._state.ports
         instance = self._services[name] = self._new_service(service, name)
         instance.start()
         return instance
@@ -245,13 +245,15 @@ class Platform:
             process.on_start = self._save
 
     def _new_service(self, service: str, name: str) -> ServiceProcess:
+        *web, health = (self._state.ports[port] for port in port_names(service, name))
         process = ServiceProcess(
             service,
             name,
-            self._state.ports[name],
+            health,
             self._log(name),
             env=self._env(service),
             folder=self.folder / "run",
+            web_port=web[0] if web else None,
             dies_with_us=not self._detached,
         )
         process.on_start = self._save
@@ -265,7 +267,8 @@ class Platform:
 
     def _choose_ports(self) -> None:
         running = {name for name, found in self._state.processes.items() if is_same(found.pid, found.born)}
-        in_use = {port for port, owner in _PORTS.items() if owner in running}
+        further = {port: owner[1] for port in self._state.ports if (owner := owner_of_port(port))}
+        in_use = {port for port, owner in {**_PORTS, **further}.items() if owner in running}
         self._state.ports = choose_ports([*_PORTS, *self._state.ports], self._state.ports, self._wanted_ports, in_use)
 
     def _require_room(self) -> None:
@@ -343,10 +346,9 @@ class Platform:
         if service in ("invites", "notifier"):
             env["LINK_KEY"] = self.link_key
         if service in ("notifier", "console"):
-            env["ACCOUNTS_KEY"] = self.accounts_key
+            env |= {"ACCOUNTS_KEY": self.accounts_key, "CONSOLE_URL": self.console_url}
         if service == "notifier":
             env |= {
-                "CONSOLE_URL": self.console_url,
                 "SMTP_HOST": LOOPBACK,
                 "SMTP_PORT": str(self.mailbox.smtp_port),
                 "MAIL_FROM": "Latchkey <invitations@latchkey.example>",

@@ -31,7 +31,7 @@ BUDGET = 600
 GRACE = 5
 """Seconds in which processes of a stage that has ended may still be ending."""
 
-PACKAGES = ("contracts", "postroom", "invites", "membership", "billing", "notifier", "stack")
+PACKAGES = ("contracts", "postroom", "invites", "membership", "billing", "notifier", "console", "stack")
 """The importable packages, which mypy takes by name."""
 OTHER_CODE = ("conftest.py", "bench", "tools")
 TEST_FOLDERS = ("contracts/tests", "postroom/tests", "services/*/tests", "tests")

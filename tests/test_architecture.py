@@ -22,22 +22,28 @@ VIOLATIONS = {
     "independent-services": [
         ("membership/handlers.py", "import billing"),
         ("billing/app.py", "from invites import tables"),
+        ("console/edge.py", "from membership import domain"),
     ],
     "contracts-alone": [("contracts/invites.py", "import invites"), ("contracts/message.py", "import sqlalchemy")],
     "postroom-alone": [("postroom/relay.py", "import contracts"), ("postroom/settings.py", "import membership")],
     "nothing-needs-the-stack": [("billing/app.py", "import stack"), ("postroom/memory.py", "import pytest")],
     "client-of-the-contracts": [
         ("stack/client.py", "import postroom"),
+        ("stack/console_client.py", "from console import settings"),
         ("stack/story.py", "from invites import domain"),
     ],
     "pure-domain": [
         ("membership/domain.py", "import sqlalchemy"),
         ("billing/domain.py", "from postroom import Context"),
         ("billing/domain.py", "from billing import store"),
+        ("console/accounts/domain.py", "import sqlalchemy"),
+        ("console/commands/outcome.py", "import fastapi"),
+        ("console/view/working_set.py", "from console.view import store"),
     ],
     "handlers-without-io": [
         ("membership/handlers.py", "import sqlalchemy"),
         ("billing/handlers.py", "import aiokafka"),
+        ("console/view/handlers.py", "import sqlalchemy"),
     ],
     "one-way": [
         ("billing/domain.py", "from billing import handlers"),
@@ -47,6 +53,19 @@ VIOLATIONS = {
         ("invites/handlers.py", "from invites import app"),
         ("invites/working_set.py", "from invites import mentions"),
         ("notifier/rendering.py", "from notifier import delivery"),
+    ],
+    "one-way-console": [
+        ("console/api/__init__.py", "from console.web import pages"),
+        ("console/web/pages/__init__.py", "from console import api"),
+        ("console/web/answers.py", "from console.web import pages"),
+        ("console/web/requests.py", "from console.web import answers"),
+        ("console/edge.py", "from console.web import requests"),
+        ("console/commands/desk.py", "from console import edge"),
+        ("console/view/queries.py", "from console.commands import outcome"),
+        ("console/accounts/store.py", "from console.view import nouns"),
+        ("console/changes.py", "from console.accounts import domain"),
+        ("console/changes.py", "from console import limits"),
+        ("console/settings.py", "from console import limits"),
     ],
 }
 """For each rule, modules and the line that breaks it there."""
