@@ -95,7 +95,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
         response = await _error(
-            request, 404, "There is no such page", "Check the address, or start from the dashboard."
+            request, 404, "There is no such page", "Check the address, or go back."
         )
     else:
         response = await _error(request, error.status_code, "That did not work", "Go back, and try once more.")
