@@ -4,6 +4,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
+from console import limits
+from console.accounts import retention
 from console.commands import idempotency
 from console.commands import store as commands
 from console.settings import Settings
@@ -33,8 +35,11 @@ def build(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Servic
             Chore("forget former members", _HOUSEKEEPING, partial(view.forget_former_members, kept=kept)),
             Chore("forget commands", _HOUSEKEEPING, partial(commands.forget, kept=settings.command_retention)),
             Chore("forget idempotency keys", _HOUSEKEEPING, idempotency.forget),
+            Chore("forget sessions", _HOUSEKEEPING, partial(retention.forget_sessions, idle=settings.session_idle)),
+            Chore("forget challenges", _HOUSEKEEPING, retention.forget_challenges),
+            Chore("forget allowances", _HOUSEKEEPING, limits.forget_allowances),
         ],
-        workers=[web.serve],
+        workers=[web.serve, retention.forgetting_unproven(settings.sign_up_lifetime)],
         readiness={"web": web.lacks},
         clock=clock,
     )

@@ -108,11 +108,7 @@ commands = sa.Table(
     sa.Column("ended_at", _INSTANT),
     sa.CheckConstraint("state IN ('waiting', 'done', 'refused')", name="known_state"),
     sa.CheckConstraint("(ended_at IS NULL) = (state = 'waiting')", name="an_end_has_its_time"),
-    sa.Index(
-        "commands_accepting",
-        "invitation_id",
-        postgresql_where=sa.text("state = 'waiting' AND invitation_id IS NOT NULL"),
-    ),
+    sa.Index("commands_waiting", "actor_id", postgresql_where=sa.text("state = 'waiting'")),
     sa.Index("commands_by_age", "sent_at"),
     comment="What was asked of other services, and what became of it.",
 )

@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import datetime, timedelta
-from functools import partial
 
 import structlog
 from sqlalchemy import text
@@ -66,14 +65,14 @@ async def forget_unproven(room: Room, *, kept: timedelta) -> int:
 
 def forgetting_unproven(kept: timedelta) -> Worker:
     """A worker that forgets them until the service stops."""
-    return partial(_keep_forgetting, kept=kept)
 
+    async def forget_sign_ups(room: Room) -> None:
+        while not room.stopping.is_set():
+            if not await forget_unproven(room, kept=kept):
+                try:
+                    async with asyncio.timeout(_INTERVAL):
+                        await room.stopping.wait()
+                except TimeoutError:
+                    pass
 
-async def _keep_forgetting(room: Room, kept: timedelta) -> None:
-    while not room.stopping.is_set():
-        if not await forget_unproven(room, kept=kept):
-            try:
-                async with asyncio.timeout(_INTERVAL):
-                    await room.stopping.wait()
-            except TimeoutError:
-                pass
+    return forget_sign_ups

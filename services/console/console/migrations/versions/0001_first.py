@@ -89,14 +89,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("command_id"),
         comment="What was asked of other services, and what became of it.",
     )
-    op.create_index(
-        "commands_accepting",
-        "commands",
-        ["invitation_id"],
-        unique=False,
-        postgresql_where=sa.text("state = 'waiting' AND invitation_id IS NOT NULL"),
-    )
     op.create_index("commands_by_age", "commands", ["sent_at"], unique=False)
+    op.create_index(
+        "commands_waiting", "commands", ["actor_id"], unique=False, postgresql_where=sa.text("state = 'waiting'")
+    )
     op.create_table(
         "idempotency_keys",
         sa.Column(
@@ -273,12 +269,8 @@ def downgrade() -> None:
     op.drop_table("invitations")
     op.drop_index(op.f("ix_idempotency_keys_created_at"), table_name="idempotency_keys")
     op.drop_table("idempotency_keys")
+    op.drop_index("commands_waiting", table_name="commands", postgresql_where=sa.text("state = 'waiting'"))
     op.drop_index("commands_by_age", table_name="commands")
-    op.drop_index(
-        "commands_accepting",
-        table_name="commands",
-        postgresql_where=sa.text("state = 'waiting' AND invitation_id IS NOT NULL"),
-    )
     op.drop_table("commands")
     op.drop_index(op.f("ix_allowances_spent_until"), table_name="allowances")
     op.drop_table("allowances")
