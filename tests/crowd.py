@@ -45,6 +45,13 @@ SETTINGS = {
     "membership": _SOON,
     "billing": _SOON,
     # What a killed process had in hand is sent soon.
+    "console": {
+        **_SOON,
+        "SIGN_UPS_PER_NETWORK_PER_HOUR": "0",
+        "SIGN_INS_PER_NETWORK_PER_HOUR": "0",
+        "INVITATIONS_PER_NETWORK_PER_HOUR": "0",
+        "RESETS_PER_NETWORK_PER_HOUR": "0",
+    },
     "notifier": {**_SOON, "SMTP_TIMEOUT": "2", "LEASE": "4", "FIRST_PAUSE": "0.2"},
 }
 """What the services are told beside their defaults."""
