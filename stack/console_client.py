@@ -20,8 +20,9 @@ _ATTEMPTS_APART = 0.25
 
 
 class Refused(Exception):
-    """The console said no. `status` is that of HTTP, `reason` the code of the refusal (contracts.Reason, or one of the
-    console's own), `detail` the sentence for the person, `retry_after` the seconds to wait where there are too many."""
+    """The console said no. `status` is that of HTTP (200 where the refusal came only after the console had answered),
+    `reason` the code of the refusal (contracts.Reason, or one of the console's own), `detail` the sentence for the
+    person, `retry_after` the seconds to wait where there were too many."""
 
     def __init__(self, status: int, reason: str, detail: str, retry_after: float | None = None) -> None:
         super().__init__(f"{status} {reason}: {detail}")
@@ -56,6 +57,11 @@ class ConsoleClient:
             transport=transport,
             trust_env=False,  # A proxy has no business on loopback.
         )
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """What the browser holds: its session, once somebody is signed in."""
+        return dict(self._http.cookies)
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
@@ -231,8 +237,8 @@ def _content(response: httpx.Response) -> Json:
         retry_after = response.headers.get("retry-after")
         raise Refused(
             response.status_code,
-            content.get("reason", response.reason_phrase),
-            content.get("detail", content.get("title", "")),
+            str(content.get("reason", response.reason_phrase)),
+            str(content.get("detail", content.get("title", ""))),
             float(retry_after) if retry_after else None,
         )
     return content

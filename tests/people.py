@@ -32,6 +32,7 @@ class People:
         self._platform = platform
         self._open_browsers = open_browsers
         self.tag = secrets.token_hex(3)
+        self.mailbox = platform.mailbox
         self.letters = Reader(platform.mailbox)
 
     def address(self, role: str) -> str:

@@ -106,9 +106,10 @@ def all_stages() -> dict[str, Stage]:
             "types", "Types", tuple([python, "-m", "mypy", *code] for code in (packages, OTHER_CODE, *test_folders()))
         ),
         Stage("imports", "Import rules", ([str(Path(python).with_name("lint-imports")), "--no-cache"],)),
-        Stage("tests", "Tests", ([*pytest, "-m", "not platform"],), live=True),
+        Stage("tests", "Tests", ([*pytest, "-m", "not platform and not browser"],), live=True),
         Stage("mechanisms", "Safety mechanisms, taken away one by one", ([python, "tests/prove_mechanisms.py"],)),
-        Stage("platform", "Tests on the real platform", ([*pytest, "-m", "platform"],), live=True),
+        Stage("platform", "Tests on the real platform", ([*pytest, "-m", "platform and not browser"],), live=True),
+        Stage("browser", "Tests in a real browser", ([*pytest, "-rs", "-m", "browser"],), live=True),
     )
     return {stage.name: stage for stage in stages}
 

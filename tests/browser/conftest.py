@@ -1,0 +1,60 @@
+"""A real Chromium against the real platform. Each tab is watched: no error, no breach of our policy, no other host."""
+
+import shutil
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import pytest
+from people import People, people_of
+from playwright.async_api import Browser, async_playwright
+from tabs import Tabs
+
+from stack.platform import Platform
+
+pytest.register_assert_rewrite("tabs")
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_OPTIONS = (
+    "--no-sandbox",  # Chromium has none for root; it sees nothing but our own pages.
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Where the browser is. Skips, with a word on how to get one, where there is none."""
+    found = next(filter(None, map(shutil.which, _NAMES)), None)
+    if found is None:
+        pytest.skip("There is no Chromium or Chrome on this machine: `apt-get install chromium` brings one.")
+    return found
+
+
+@pytest.fixture(scope="session", loop_scope="session")
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    """One browser for the whole run; each person has a profile of their own in it."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=list(_OPTIONS))
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture(loop_scope="session")
+async def people(platform: Platform) -> AsyncIterator[People]:
+    """Nobody yet."""
+    async with people_of(platform) as people:
+        yield people
+
+
+@pytest.fixture(loop_scope="session")
+async def tabs(browser: Browser, platform: Platform) -> AsyncIterator[Tabs]:
+    """Opens tabs, and looks at the end whether all of them behaved."""
+    address = platform.service("console").web_address
+    tabs = Tabs(browser, address, urlsplit(address).netloc)
+    yield tabs
+    await tabs.close()
+    assert tabs.offences == []
