@@ -55,11 +55,13 @@ class Allowance:
     """Of whom. Only a digest of it is stored."""
     limit: int
     period: timedelta
+    times: int = 1
+    """How many are asked for at once. More than the limit are never granted."""
 
     @property
     def cost(self) -> timedelta:
-        """How long the allowance for one takes to come back."""
-        return self.period // self.limit  # rounded down, so that `limit` of them always fit
+        """How long what is asked for takes to come back."""
+        return self.times * (self.period // self.limit)  # rounded down, so that `limit` of them always fit
 
     @property
     def digest(self) -> bytes:
@@ -74,7 +76,7 @@ class Limits:
         self._room = room
 
     async def spend(self, *what: Allowance) -> None:
-        """Takes one from each allowance, or nothing: raises RateLimited."""
+        """Takes what is asked for from each allowance, or nothing: raises RateLimited."""
         async with self._room.transaction() as transaction:
             await spend(transaction.connection, what, self._room.clock())
 
@@ -85,8 +87,8 @@ class Limits:
 
 
 async def spend(connection: AsyncConnection, what: Iterable[Allowance], now: datetime) -> None:
-    """Takes one from each allowance. Raises RateLimited; the transaction has then to be rolled back, so that nothing
-    is taken."""
+    """Takes what is asked for from each allowance. Raises RateLimited; the transaction has then to be rolled back, so
+    that nothing is taken."""
     asked = _limited(what)
     # Who has nothing left is turned away without a write, however often they come.
     await require(connection, asked, now)

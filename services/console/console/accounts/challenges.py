@@ -10,13 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from console.accounts.domain import Account
 from console.accounts.store import COLUMNS, account_of
 
-_RENEW_CODE = text("""
-    WITH earlier AS (DELETE FROM challenges WHERE account_id = :account_id AND kind = 'mailbox')
+_INSERT_CODE = text("""
     INSERT INTO challenges (challenge_id, account_id, kind, attempts, created_at, expires_at)
     VALUES (:challenge_id, :account_id, 'mailbox', 0, :now, :expires_at)
 """)
 
-# Two letters that were asked for at the same moment leave two challenges. The newest counts.
+# The row is locked and looked at again, so that attempts at the same moment are counted one after the other.
 _TAKE_ATTEMPT = text("""
     UPDATE challenges SET attempts = attempts + 1
     WHERE challenge_id = (SELECT challenge_id FROM challenges
@@ -48,12 +47,12 @@ _MEET_RESET = text("DELETE FROM challenges WHERE code_digest = :code_digest AND 
 _FORGET_OF_ACCOUNT = text("DELETE FROM challenges WHERE account_id = :account_id")
 
 
-async def renew_code(
+async def insert_code(
     connection: AsyncConnection, challenge_id: UUID, account_id: UUID, now: datetime, expires_at: datetime
 ) -> None:
-    """A new challenge for six digits, with all its attempts. Earlier ones of the account hold no more."""
+    """A new challenge for six digits, with all its attempts. The newest of an account is the only one that counts."""
     await connection.execute(
-        _RENEW_CODE,
+        _INSERT_CODE,
         {"challenge_id": challenge_id, "account_id": account_id, "now": now, "expires_at": expires_at},
     )
 

@@ -347,7 +347,7 @@ class Accounts:
         """Makes the challenge that counts from now on, and answers the reason for a letter. Where somebody else owns
         the address, the letter is for the owner, and the code is in none."""
         challenge_id, expires_at = uuid7(), now + self._settings.code_lifetime
-        await challenges.renew_code(transaction.connection, challenge_id, account.account_id, now, expires_at)
+        await challenges.insert_code(transaction.connection, challenge_id, account.account_id, now, expires_at)
         if owner_id is not None:
             return SignUpRepeated(account_id=owner_id, repeated_at=now)
         return MailboxProofRequested(
