@@ -32,6 +32,13 @@ _FIND = text("""
     WHERE owner_id = :owner_id AND key_digest = :key_digest
 """)
 
+_KEEP = text("""
+    UPDATE idempotency_keys SET status = :status, body = CAST(:body AS jsonb)
+    WHERE owner_id = :owner_id AND key_digest = :key_digest
+""")
+
+_GIVE_BACK = text("DELETE FROM idempotency_keys WHERE owner_id = :owner_id AND key_digest = :key_digest")
+
 _FORGET = text("""
     DELETE FROM idempotency_keys
     WHERE (owner_id, key_digest) IN (SELECT owner_id, key_digest FROM idempotency_keys WHERE created_at < :before
@@ -100,6 +107,18 @@ async def find(connection: AsyncConnection, key: RequestKey) -> Earlier | None:
     """What an earlier request with this key did. Raises KeyReused."""
     found = (await connection.execute(_FIND, {"owner_id": key.owner_id, "key_digest": key.key_digest})).one_or_none()
     return None if found is None else _earlier(found, key)
+
+
+async def keep(connection: AsyncConnection, key: RequestKey, status: int, body: str | None) -> None:
+    """Remembers the answer of a request whose key was claimed before it was known. `body` is JSON."""
+    await connection.execute(
+        _KEEP, {"owner_id": key.owner_id, "key_digest": key.key_digest, "status": status, "body": body}
+    )
+
+
+async def give_back(connection: AsyncConnection, key: RequestKey) -> None:
+    """Forgets a key that was claimed for a request which has changed nothing, so that it may come again."""
+    await connection.execute(_GIVE_BACK, {"owner_id": key.owner_id, "key_digest": key.key_digest})
 
 
 async def forget(connection: AsyncConnection, now: datetime) -> int:

@@ -26,12 +26,13 @@ PAGES = (sign_up, sign_in, passwords, account, dashboard, organization, live, in
 
 def web_app(edge: Edge) -> Starlette:
     """The application of one process."""
+    api = api_app(edge)
     app = Starlette(
         routes=[
             Route("/", _home),
             *(route for page in PAGES for route in page.routes),
             *statics.routes,
-            Mount("/api/v1", api_app(edge)),
+            Mount("/api/v1", api),
         ],
         exception_handlers={
             SignInFirst: _sign_in_first,
@@ -47,7 +48,7 @@ def web_app(edge: Edge) -> Starlette:
         ],
     )
     app.state.edge = edge
-    app.state.templates = templates()
+    app.state.templates = api.state.templates = templates()
     return app
 
 

@@ -91,7 +91,13 @@ async def membership_of(request: Request) -> Membership | None:
 
 async def csrf_token(request: Request) -> str:
     """What forms of this browser carry. A visitor without a cookie is given one with the answer."""
-    return _token(await browser_secret(request))
+    return csrf_token_of(await browser_secret(request))
+
+
+def csrf_token_of(secret: str) -> str:
+    """What forms of a browser carry whose session, or visitor's cookie, is this."""
+    mac = hmac.new(secret.encode(), b"csrf", hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
 
 
 async def browser_secret(request: Request) -> str:
@@ -141,8 +147,3 @@ def is_same_origin(request: Request) -> bool:
 def own_path(path: str | None, default: str = "/dashboard") -> str:
     """`path`, if it is one of this console's; otherwise `default`. No other host, scheme or trick gets through."""
     return path if path and _OWN_PATH.fullmatch(path) else default
-
-
-def _token(secret: str) -> str:
-    mac = hmac.new(secret.encode(), b"csrf", hashlib.sha256).digest()
-    return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()

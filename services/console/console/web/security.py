@@ -163,7 +163,10 @@ def _route(scope: Scope) -> str:
 
 
 async def _refuse(send: Send) -> None:
-    body = b'{"type":"urn:latchkey:problem:too_large","title":"The body is too large.","status":413}'
+    body = (
+        b'{"type":"urn:latchkey:problem:too_large","title":"The body is too large","status":413,'
+        b'"detail":"The body is too large.","reason":"too_large"}'
+    )
     headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": body})
