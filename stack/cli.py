@@ -33,6 +33,10 @@ NOT_RUNNING = 3
 Data = Annotated[
     Path, typer.Option("--data", envvar="LATCHKEY_DATA", help="The folder that holds everything.", file_okay=False)
 ]
+_ONE_NETWORK = {
+    "console": {f"{what}_PER_NETWORK_PER_HOUR": "0" for what in ("SIGN_INS", "SIGN_UPS", "RESETS", "INVITATIONS")}
+}
+"""On this machine everybody has the same network address, and nobody is to be kept out for the others' sake."""
 _out = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 _err = Console(stderr=True, highlight=False)
 
@@ -46,7 +50,7 @@ def up(
             "--port",
             metavar="NAME=PORT",
             help="A port that must be so, as in kafka=9092; others are free ones, and kept. Names: kafka, "
-            "kafka-controller, postgres, smtp, mailbox, console, and the services. Repeatable.",
+            "kafka-controller, postgres, smtp, mailbox, the services, and console-health. Repeatable.",
         ),
     ] = None,
     throughput: Annotated[
@@ -55,7 +59,7 @@ def up(
 ) -> None:
     """Start the platform, and leave it running. What runs already is left alone."""
     with _errors_for_people():
-        platform = Platform(data, ports=_ports(port or []), throughput=throughput, detached=True)
+        platform = Platform(data, settings=_ONE_NETWORK, ports=_ports(port or []), throughput=throughput, detached=True)
         with LiveProgress(_out, f"Starting the platform in {data}") as progress:
             platform.start(progress)
         _say_where(platform, f"is up after {progress.seconds:.1f} s")
@@ -74,7 +78,6 @@ def demo(
         with contextlib.ExitStack() as at_end:
             platform = _running_or_started(data, at_end)
             came_true = asyncio.run(play(platform, _out))
-            _out.print(f"\nThe letters are on {platform.mailbox.address}")
             if not once:
                 _stay_up(platform)
         raise typer.Exit(0 if came_true else 1)
@@ -176,8 +179,10 @@ def _running_or_started(data: Path, at_end: contextlib.ExitStack) -> Platform:
         platform = Platform.attach(data)
         if platform.is_running:
             platform.check()
+            if "console" not in platform.service_names:
+                raise StackError(f"The platform in {data} has no console.", "`python -m stack down` ends it.")
             return platform
-    platform = Platform(data)
+    platform = Platform(data, settings=_ONE_NETWORK)
     with LiveProgress(_out, f"Starting the platform in {data}") as progress:
         platform.start(progress)
     at_end.callback(platform.stop)
@@ -188,7 +193,8 @@ def _running_or_started(data: Path, at_end: contextlib.ExitStack) -> Platform:
 def _say_where(platform: Platform, how: str) -> None:
     _out.print(f"[green]✓[/green] The platform {how}.\n")
     _out.print(overview(platform))
-    _out.print(f"\nLetters: {platform.mailbox.address} (SMTP: {LOOPBACK}:{platform.mailbox.smtp_port})")
+    _out.print(f"\nConsole: [bold]{platform.console_url}[/bold]")
+    _out.print(f"Letters: {platform.mailbox.address} (SMTP: {LOOPBACK}:{platform.mailbox.smtp_port})")
     _out.print(f"Logs: {_short(platform.folder / 'logs')}; databases: `python -m stack status --json` has their URLs")
 
 

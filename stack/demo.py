@@ -1,17 +1,21 @@
-"""The demo in a terminal: the platform comes up, the story is played, and the tables at the end are the
-services' own."""
+"""The demo in a terminal: the platform comes up, the story is played, the tables after it are the services' own, and at
+the end it says where to go on clicking, and as whom."""
 
 import asyncio
+import secrets
 import time
 from typing import Any
 
 import asyncpg
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
 from stack.client import Client, NothingCame
+from stack.console_client import Refused
+from stack.mailbox.reader import NoLetter
 from stack.platform import Platform
 from stack.story import Story
 
@@ -60,13 +64,15 @@ class Teller:
 
 async def play(platform: Platform, console: Console) -> bool:
     """Plays the story on a platform that is up; whether all came out as promised."""
-    async with Client(platform.bootstrap_servers) as client:
-        story = Story(client, platform.mailbox, Teller(console))
+    # Made for this play, and told to nobody but who watches it.
+    password = secrets.token_hex(6)
+    async with Client(platform.bootstrap_servers) as watcher:
+        story = Story(watcher, platform.console_url, platform.mailbox, Teller(console), password)
         try:
             await story.play()
-        except NothingCame as nothing:
-            console.print(f"   [bold red]✗ {nothing}[/]")
-            story.promises.append((str(nothing), False))
+        except (NothingCame, NoLetter, Refused, TimeoutError) as surprise:
+            console.print(f"   [bold red]✗ {escape(str(surprise))}[/]")
+            story.promises.append((str(surprise), False))
         await _show_letters(platform, console, story)
         await _show_tables(platform, console, story)
     kept = sum(came_true for _, came_true in story.promises)
@@ -75,6 +81,7 @@ async def play(platform: Platform, console: Console) -> bool:
         ("green", "All came out as promised") if story.came_true else ("red", "Not all came out as promised")
     )
     console.print(Panel(f"{verdict}: {kept} of {len(story.promises)} claims hold.", style=style, expand=False))
+    _show_where_to_go(platform, console, story)
     return story.came_true
 
 
@@ -127,6 +134,36 @@ async def _show_tables(platform: Platform, console: Console, story: Story) -> No
         table.add_row(people.get(row["account_id"], "?"), f"{row['effective_at']:%H:%M:%S}", state)
     console.print(table)
     story.promises.append(("each member has one open chain", _one_chain_each(members, chains)))
+
+
+def _show_where_to_go(platform: Platform, console: Console, story: Story) -> None:
+    """Addresses to open, accounts to sign in as, and what is worth a try."""
+    console.print(f"\nOpen the console on [bold]{platform.console_url}[/], and beside it the mailbox on", end=" ")
+    console.print(f"[bold]{platform.mailbox.address}[/].\n")
+    table = Table(
+        title=f"Accounts to sign in as; the password of each is {story.password}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("address", style="cyan", overflow="fold")
+    table.add_column("who that is")
+    for who, what in (
+        ("owner", f"owns {story.organization}"),
+        ("admin", "an admin of it"),
+        ("member", "a member of it, and no admin"),
+        ("invited", "in no organization; the letter with an invitation is in the mailbox"),
+        ("outsider", "in no organization, and invited to none"),
+        ("other-owner", f"owns {story.other_organization}"),
+    ):
+        table.add_row(story.address(who), what)
+    console.print(table)
+    for hint in (
+        f"As {story.address('owner')}, open Usage & Billing, My Organization: invite somebody, revoke somebody.",
+        f"As {story.address('invited')}, follow the link in their letter; it does not work for anybody else.",
+        f"Sign up as {story.address('newcomer')}, who has no account yet, by the link in the letter to them.",
+    ):
+        console.print(f" • {hint}", highlight=False, soft_wrap=True)
 
 
 def _one_chain_each(members: list[Any], chains: list[Any]) -> bool:

@@ -1,40 +1,31 @@
-"""The story of the demo: what people do with invitations, and what must come of it. Played by a client that has nothing
-but the contracts; every line that it claims is checked."""
+"""The story of the demo: what people do with invitations, and what must come of it. They do it over the console's API,
+and read their letters; the topics are watched on the way. Every line that is claimed is checked."""
 
-import re
+import asyncio
 import time
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from datetime import UTC, datetime
+from typing import Protocol
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
 from contracts import (
-    AcceptanceRepeated,
-    AcceptInvitation,
-    AccountProfile,
     BillingChainEstablished,
-    CreateOrganization,
     InvitationAccepted,
-    InvitationIssued,
     InvitationReopened,
-    InvitationRevoked,
-    InviteMember,
+    LetterBounced,
     LetterSent,
     MemberJoined,
-    OrganizationCreated,
-    RevokeInvitation,
-    code_digest,
 )
-from stack.client import Client, NothingCame, Seen
+from stack.client import Client, Seen
+from stack.console_client import ConsoleClient, Refused
+from stack.mailbox.reader import Mailbox, Reader
 
-_LINK = re.compile(r"/org-invite/([A-Za-z0-9_-]{43})/")
-
-
-class Mailbox(Protocol):
-    """Where the letters arrive."""
-
-    def letters(self, to: str | None = None) -> list[dict[str, Any]]: ...
+_SOON = 5.0
+"""Seconds within which what one sees has followed what has happened."""
 
 
 class Narrator(Protocol):
@@ -48,211 +39,254 @@ class Narrator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody with an account."""
+    """Somebody with an account, and the browser that they are signed in with."""
 
     account_id: UUID
     address: str
     name: str
+    console: ConsoleClient
 
 
 @dataclass
 class Story:
     """Plays the scenes in their order; `promises` holds what was claimed and whether it came true."""
 
-    client: Client
+    watcher: Client
+    """Sees every fact."""
+    console_address: str
     mailbox: Mailbox
     narrator: Narrator
+    password: str
+    """Everybody's."""
     promises: list[tuple[str, bool]] = field(default_factory=list)
-    organization_id: UUID = field(default_factory=uuid7)
-    other_organization_id: UUID = field(default_factory=uuid7)
+    tag: str = field(default_factory=lambda: uuid7().hex[-6:])
+    """What tells the addresses and names of this play from those of an earlier one."""
     people: dict[UUID, str] = field(default_factory=dict)
     """Everybody's address by their account's id."""
 
     async def play(self) -> None:
-        """Raises NothingCame where the platform does not answer."""
+        """Raises NothingCame, NoLetter, Refused or TimeoutError where the platform does not do what is expected."""
         self.organization, self.other_organization = f"Acme {self.tag}", f"Example Org {self.tag}"
-        self.owner = await self._sign_up("owner")
-        await self._create_organizations()
-        await self._an_invitation_is_accepted()
-        await self._invited_again()
-        await self._revoked()
-        await self._the_wrong_address()
-        await self._in_another_organization()
-
-    @property
-    def tag(self) -> str:
-        """What tells the addresses and names of this play from those of an earlier one."""
-        return self.organization_id.hex[-6:]
+        self.reader = Reader(self.mailbox)
+        async with AsyncExitStack() as self._browsers:
+            await self._accounts_and_organizations()
+            await self._an_invitation_is_accepted()
+            await self._signing_up_through_the_link()
+            await self._invited_again()
+            await self._revoked()
+            await self._the_wrong_address()
+            await self._in_another_organization()
+            await self._left_to_be_clicked()
 
     @property
     def came_true(self) -> bool:
         """Whether all that was claimed came true."""
         return bool(self.promises) and all(kept for _, kept in self.promises)
 
+    def address(self, who: str) -> str:
+        """Of somebody in this play."""
+        return f"{who}.{self.tag}@example.com"
+
     # --- the scenes
 
-    async def _create_organizations(self) -> None:
-        self.narrator.scene("Two organizations", "An account in no organization may create one, and owns it.")
-        created = await self.client.ask(
-            CreateOrganization(
-                organization_id=self.organization_id, actor_id=self.owner.account_id, name=self.organization
-            ),
-            OrganizationCreated,
-        )
+    async def _accounts_and_organizations(self) -> None:
+        self.narrator.scene("Accounts and organizations", "Nobody acts before the mailbox is proven.")
+        self.owner = await self._sign_up("owner", acts_too_early=True)
+        self.organization_id = await self.owner.console.create_organization(self.organization)
+        joined = await self.watcher.fact(MemberJoined, organization_id=self.organization_id)
         self._claim(
-            f"{self.organization} is there, and {self.owner.address} owns it", created.owner_id == self.owner.account_id
+            f"{self.organization} is there, and {self.owner.address} owns it",
+            (joined.account_id, joined.role) == (self.owner.account_id, "owner"),
         )
         self.other_owner = await self._sign_up("other-owner")
-        await self.client.ask(
-            CreateOrganization(
-                organization_id=self.other_organization_id,
-                actor_id=self.other_owner.account_id,
-                name=self.other_organization,
-            ),
-            OrganizationCreated,
-        )
-        await self.client.fact(MemberJoined, organization_id=self.other_organization_id)
+        self.other_organization_id = await self.other_owner.console.create_organization(self.other_organization)
+        refused = await _refusal(self.other_owner.console.create_organization(f"Second Org {self.tag}"))
+        self._claim(f"a second one for the same account is refused: “{refused.detail}”", refused.status == 409)
 
     async def _an_invitation_is_accepted(self) -> None:
         self.narrator.scene(
             "An invitation is accepted", "A click on the link makes one membership and one billing chain."
         )
-        invitee = await self._sign_up("invitee")
-        issued = await self._invite(invitee.address)
-        link = await self._link_in_letter(invitee.address)
-        self.narrator.says(f"{invitee.address} clicks the link in the letter.")
-        clicked = time.perf_counter()
-        first_of_flow = len(self.client.seen)
-        command = await self.client.send(self._accept(invitee, link))
-        await self.client.outcome(command, InvitationAccepted)
-        joined = await self.client.fact(MemberJoined, account_id=invitee.account_id)
-        chain = await self.client.fact(BillingChainEstablished, membership_id=joined.membership_id)
-        for kind in ("welcome", "has_joined"):
-            await self.client.fact(LetterSent, kind=kind, organization_id=self.organization_id)
-        self.narrator.shows_flow(
-            [
-                ("invites.commands", "AcceptInvitation", 0.0),
-                *(
-                    (seen.topic, _named(seen), (seen.arrived - clicked) * 1000)
-                    for seen in self.client.seen[first_of_flow:]
-                    if seen.correlation_id == command
-                ),
-            ]
+        self.member = await self._sign_up("member")
+        invitation_id = await self._invite(self.member.address)
+        link = await self.reader.link_code(self.member.address)
+        self.narrator.says(f"{self.member.address} clicks the link in the letter.")
+        clicked_at, clicked, first_of_flow = datetime.now(UTC), time.perf_counter(), len(self.watcher.seen)
+        await self.member.console.accept(link)
+        answered = time.perf_counter()
+        place = (await self.member.console.me())["membership"]
+        self._claim(
+            f"the answer came when they were a member of {self.organization}",
+            place is not None and place["organization_id"] == str(self.organization_id),
         )
-        self._claim("one membership, by this invitation", joined.invitation_id == issued.invitation_id)
+        accepted = await self.watcher.wait_for(lambda seen: _accepts(seen, self.member), "InvitationAccepted")
+        joined = await self.watcher.fact(MemberJoined, account_id=self.member.account_id)
+        chain = await self.watcher.fact(BillingChainEstablished, membership_id=joined.membership_id)
+        for kind in ("welcome", "has_joined"):
+            await self.watcher.fact(LetterSent, kind=kind, organization_id=self.organization_id)
+        command = await self.member.console.command(accepted.correlation_id)
+        sent = (datetime.fromisoformat(command["sent_at"]) - clicked_at).total_seconds()
+        flow = [
+            ("HTTP", "POST /api/v1/invitation-links/accept", 0.0),
+            ("invites.commands", "AcceptInvitation", sent * 1000),
+            ("HTTP", "200: a member", (answered - clicked) * 1000),
+            *(
+                (seen.topic, _named(seen), (seen.arrived - clicked) * 1000)
+                for seen in self.watcher.seen[first_of_flow:]
+                if seen.correlation_id == accepted.correlation_id
+            ),
+        ]
+        self.narrator.shows_flow(sorted(flow, key=lambda step: step[2]))
+        self._claim("one membership, by this invitation", joined.invitation_id == invitation_id)
         order = [source.kind for source in chain.sources]
         self._claim(
             "a billing chain of four sources: " + ", ".join(kind.replace("_", " ") for kind in order),
             order == ["organization_credit", "organization_card", "member_credit", "member_card"],
         )
         self.narrator.says("They click once more, in a second tab.")
-        again = await self.client.ask(self._accept(invitee, link), AcceptanceRepeated)
-        memberships = [fact for fact in self.client.facts(MemberJoined) if fact.account_id == invitee.account_id]
-        self._claim("the second click is a success, and changes nothing", len(memberships) == 1 and bool(again))
+        repeated = await self.member.console.accept(link)
+        self._claim(
+            "the second click is a success, and changes nothing", repeated and self._memberships_of(self.member) == 1
+        )
+
+    async def _signing_up_through_the_link(self) -> None:
+        self.narrator.scene("Signing up through the link", "Who has no account yet joins with the sign-up.")
+        address = self.address("admin")
+        await self._invite(address)
+        link = await self.reader.link_code(address)
+        self.narrator.says(f"{address}, who has no account, follows the link.")
+        seen = await (await self._browser()).preview(link)
+        self._claim(
+            f"the page says who invites, and where to: {seen['inviter_name']}, to {seen['organization_name']}",
+            (seen["inviter_name"], seen["organization_name"]) == (self.owner.name, self.organization),
+        )
+        self.admin = await self._sign_up("admin", by_link=link)
+        place = (await self.admin.console.me())["membership"]
+        self._claim(
+            "with the code from their mailbox they have an account, and are a member",
+            place is not None and place["organization_name"] == self.organization,
+        )
+        self.narrator.says(f"{self.owner.address} makes them an admin.")
+        await self.owner.console.change_role(self.organization_id, self.admin.account_id, "admin")
+        roles = {each["account_id"]: each["role"] for each in await self.owner.console.members(self.organization_id)}
+        self._claim("the members table says so", roles.get(str(self.admin.account_id)) == "admin")
 
     async def _invited_again(self) -> None:
         self.narrator.scene("Invited again", "A new invitation of the same address kills the older link.")
         invitee = await self._sign_up("twice")
         await self._invite(invitee.address)
-        older = await self._link_in_letter(invitee.address)
-        issued = await self._invite(invitee.address)
-        newer = await self._link_in_letter(invitee.address, after=1)
-        refused = await self.client.refusal(self._accept(invitee, older))
-        self._claim(f"the older link is dead: “{refused.message}”", refused.reason == "superseded")
-        await self.client.ask(self._accept(invitee, newer), InvitationAccepted)
-        joined = await self.client.fact(MemberJoined, account_id=invitee.account_id)
-        self._claim("the newer link is the one that works", joined.invitation_id == issued.invitation_id)
+        older = await self.reader.link_code(invitee.address)
+        invitation_id = await self._invite(invitee.address)
+        newer = await self.reader.link_code(invitee.address, after=1)
+        refused = await _refusal(invitee.console.accept(older))
+        self._claim(f"the older link is dead: “{refused.detail}”", refused.reason == "superseded")
+        await invitee.console.accept(newer)
+        joined = await self.watcher.fact(MemberJoined, account_id=invitee.account_id)
+        self._claim("the newer link is the one that works", joined.invitation_id == invitation_id)
 
     async def _revoked(self) -> None:
-        self.narrator.scene("Revoked", "Revoking kills the link at once.")
-        invitee = await self._sign_up("revoked")
-        issued = await self._invite(invitee.address)
-        link = await self._link_in_letter(invitee.address)
-        await self.client.ask(
-            RevokeInvitation(
-                organization_id=self.organization_id,
-                actor_id=self.owner.account_id,
-                invitation_id=issued.invitation_id,
-            ),
-            InvitationRevoked,
-        )
-        refused = await self.client.refusal(self._accept(invitee, link))
-        self._claim(f"the link is dead: “{refused.message}”", refused.reason == "revoked")
+        self.narrator.scene("Revoked", "Revoking kills the link at once, and the answer is the truth.")
+        invitee = await self._sign_up("outsider")
+        invitation_id = await self._invite(invitee.address)
+        link = await self.reader.link_code(invitee.address)
+        self.narrator.says(f"{self.admin.address} revokes it: any admin may.")
+        await self.admin.console.revoke(self.organization_id, invitation_id)
+        refused = await _refusal(invitee.console.accept(link))
+        self._claim(f"the link is dead: “{refused.detail}”", refused.reason == "revoked")
+        self._claim("nobody joined", (await invitee.console.me())["membership"] is None)
+        self.outsider = invitee
 
     async def _the_wrong_address(self) -> None:
         self.narrator.scene("The wrong address", "Only the account with the invited address may accept.")
-        invitee, stranger = await self._sign_up("meant"), await self._sign_up("forwarded-to")
+        invitee = await self._sign_up("meant")
         await self._invite(invitee.address)
-        link = await self._link_in_letter(invitee.address)
-        self.narrator.says(f"The letter is forwarded, and {stranger.address} clicks its link.")
-        refused = await self.client.refusal(self._accept(stranger, link))
-        self._claim(f"refused: “{refused.message}”", refused.reason == "address_differs")
-        await self.client.ask(self._accept(invitee, link), InvitationAccepted)
-        joined = await self.client.fact(MemberJoined, account_id=invitee.account_id)
+        link = await self.reader.link_code(invitee.address)
+        self.narrator.says(f"The letter is forwarded, and {self.outsider.address} clicks its link.")
+        refused = await _refusal(self.outsider.console.accept(link))
+        self._claim(f"refused: “{refused.detail}”", refused.reason == "address_differs")
+        await invitee.console.accept(link)
+        joined = await self.watcher.fact(MemberJoined, account_id=invitee.account_id)
         self._claim("the invitation stayed pending: who was meant can still accept", joined.role == "member")
 
     async def _in_another_organization(self) -> None:
         self.narrator.scene("In another organization", "An account is in at most one organization, and is never moved.")
-        issued = await self._invite(self.other_owner.address)
-        link = await self._link_in_letter(self.other_owner.address)
+        invitation_id = await self._invite(self.other_owner.address)
+        link = await self.reader.link_code(self.other_owner.address)
         self.narrator.says(f"{self.other_owner.address}, who owns {self.other_organization}, clicks the link.")
-        await self.client.ask(self._accept(self.other_owner, link), InvitationAccepted)
-        reopened = await self.client.fact(InvitationReopened, invitation_id=issued.invitation_id)
-        self._claim(
-            f"refused ({reopened.reason.replace('_', ' ')}), and the invitation is pending again",
-            reopened.reason == "in_another_organization",
+        refused = await _refusal(self.other_owner.console.accept(link))
+        self._claim(f"refused: “{refused.detail}”", refused.reason == "in_another_organization")
+        await self.watcher.fact(InvitationReopened, invitation_id=invitation_id)
+        self._claim("the invitation is pending again", await self._is_pending_soon(invitation_id))
+
+    async def _left_to_be_clicked(self) -> None:
+        self.narrator.scene("Left to be clicked", "What the members table shows of invitations, and a person can do.")
+        self.invited = await self._sign_up("invited")
+        bounces = self.address("bounce")
+        results = await self.admin.console.invite_many(
+            self.organization_id, [self.invited.address, self.address("newcomer"), bounces, "nobody@nowhere"]
         )
+        self.narrator.says(f"{self.admin.address} pastes four addresses at once.")
+        self._claim(
+            "each has its own answer: three are invited, and the last one is no address",
+            [result["status"] for result in results] == ["created"] * 3 + ["refused"],
+        )
+        for address in (self.invited.address, self.address("newcomer")):
+            await self.reader.link_code(address)
+        await self.watcher.fact(LetterBounced, organization_id=self.organization_id)
+        self.narrator.says(f"The mail server of {bounces} does not know it: its row says so.")
 
     # --- what people do
 
-    async def _sign_up(self, role: str) -> Person:
-        person = Person(uuid7(), f"{role}.{self.tag}@example.com", role.replace("-", " ").capitalize())
-        await self.client.introduce(
-            AccountProfile(
-                account_id=person.account_id, version=1, address=person.address, name=person.name, verified=True
-            )
-        )
-        self.people[person.account_id] = person.address
+    async def _browser(self) -> ConsoleClient:
+        return await self._browsers.enter_async_context(ConsoleClient(self.console_address))
+
+    async def _sign_up(self, who: str, *, by_link: str | None = None, acts_too_early: bool = False) -> Person:
+        """In a browser of their own, with the code from their mailbox."""
+        console, address, name = await self._browser(), self.address(who), who.replace("-", " ").capitalize()
+        await console.sign_up(address, name, self.password, invitation_code=by_link)
+        if acts_too_early:
+            refused = await _refusal(console.create_organization(self.organization))
+            self._claim(f"before that, an organization is refused: “{refused.detail}”", refused.status == 403)
+        proven = await console.prove(await self.reader.mailbox_code(address))
+        person = Person(UUID(proven["account"]["account_id"]), address, name, console)
+        self.people[person.account_id] = address
         return person
 
-    async def _invite(self, address: str) -> InvitationIssued:
+    async def _invite(self, address: str) -> UUID:
         self.narrator.says(f"{self.owner.address} invites {address}.")
-        return await self.client.ask(
-            InviteMember(
-                organization_id=self.organization_id,
-                actor_id=self.owner.account_id,
-                address=address,
-                seen_profile_version=1,
-            ),
-            InvitationIssued,
-        )
+        return await self.owner.console.invite(self.organization_id, address)
 
-    async def _link_in_letter(self, address: str, after: int = 0) -> str:
-        """The code in the newest letter, once there are more than `after`; as a person finds it, in the mailbox."""
-        await self.client.wait_for(
-            lambda seen: self._is_sent_letter(seen) and len(self.mailbox.letters(address)) > after,
-            f"letter to {address}",
-        )
-        letters = self.mailbox.letters(address)
-        found = _LINK.search(str(letters[-1]["text"]))
-        if found is None:
-            raise NothingCame(f"The letter to {address} holds no link.")
-        return found[1]
+    # --- what is looked at
 
-    def _is_sent_letter(self, seen: Seen) -> bool:
-        return isinstance(seen.message, LetterSent) and seen.message.organization_id == self.organization_id
+    async def _is_pending_soon(self, invitation_id: UUID) -> bool:
+        """Whether the members table shows it so; it follows the topics by some milliseconds."""
+        deadline = time.monotonic() + _SOON
+        while time.monotonic() < deadline:
+            rows = await self.owner.console.invitations(self.organization_id)
+            if any((row["invitation_id"], row["state"]) == (str(invitation_id), "pending") for row in rows):
+                return True
+            await asyncio.sleep(0.05)
+        return False
 
-    def _accept(self, person: Person, code: str) -> AcceptInvitation:
-        return AcceptInvitation(
-            organization_id=self.organization_id,
-            actor_id=person.account_id,
-            code_digest=code_digest(code),
-            seen_profile_version=1,
-        )
+    def _memberships_of(self, person: Person) -> int:
+        return sum(fact.account_id == person.account_id for fact in self.watcher.facts(MemberJoined))
 
     def _claim(self, line: str, came_true: bool) -> None:
         self.promises.append((line, came_true))
         self.narrator.claims(line, came_true)
+
+
+async def _refusal(attempt: Awaitable[object]) -> Refused:
+    """Of what must not work."""
+    try:
+        await attempt
+    except Refused as refused:
+        return refused
+    return Refused(200, "not_refused", "it was not refused at all")
+
+
+def _accepts(seen: Seen, person: Person) -> bool:
+    return isinstance(seen.message, InvitationAccepted) and seen.message.account_id == person.account_id
 
 
 def _named(seen: Seen) -> str:
