@@ -1,5 +1,6 @@
-"""`python -m bench`: starts a platform of its own, measures, and writes bench/results/: raw data as JSON, a picture as
-SVG, and a page. `python -m bench report` makes picture and page again from the data."""
+"""`python -m bench`: starts platforms of its own, measures, and writes bench/results/: raw data as JSON, a picture as
+SVG, and a page. `python -m bench chain` and `python -m bench http` measure the one or the other alone; `python -m bench
+report` makes picture and page again from the data."""
 
 import argparse
 import asyncio
@@ -9,9 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from rich.console import Console
 
-from bench.chains import at_rest, backlog, idle, letters, machine, prepare, start_subscriber
+from bench import http
+from bench.chains import SERVICES, at_rest, backlog, idle, letters, machine, prepare, start_subscriber
 from bench.floor_run import floor
 from bench.report import write_report
 from stack.client import Client
@@ -30,26 +33,62 @@ console = Console()
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("action", nargs="?", choices=("run", "report"), default="run")
+    parser.add_argument("action", nargs="?", choices=("run", "chain", "http", "report"), default="run")
     parser.add_argument("--chains", type=int, default=10_000, help="size of the backlog")
-    parser.add_argument("--rounds", type=int, default=3, help="product and floor in turn, so many times")
+    parser.add_argument("--rounds", type=int, default=3, help="each measurement of throughput, so many times")
     parser.add_argument("--idle", type=int, default=60, help="chains one at a time, with and without rests")
+    parser.add_argument("--sequential", type=int, default=200, help="pairs over HTTP, one after the other")
+    parser.add_argument("--parallel", type=int, default=1600, help=f"pairs over HTTP, {http.AT_A_TIME} at a time")
     options = parser.parse_args()
-    if options.action == "run":
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "chain.json").write_text(json.dumps(asyncio.run(measure(options)), indent=1) + "\n")
+    RESULTS.mkdir(exist_ok=True)
+    if options.action in ("run", "chain"):
+        _write("chain.json", asyncio.run(measure_chain(options)))
+    if options.action in ("run", "http"):
+        _write("http.json", uvloop.run(measure_http(options)))
     write_report(RESULTS)
-    console.print(f"Written: {RESULTS}/chain.json, chain.svg and README.md")
+    console.print(f"Written: {RESULTS}/chain.svg and README.md")
 
 
-async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    results: dict[str, Any] = {"measured_at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine()}
+async def measure_chain(options: argparse.Namespace) -> dict[str, Any]:
+    """Without console: a subscriber that does the least takes its place, here and in the floor."""
     with tempfile.TemporaryDirectory(prefix="latchkey-bench-") as folder:
         # Delivery stands still (nobody listens on that port) until it is measured by itself.
         settings = _SETTINGS | {"notifier": {"SMTP_PORT": "1"}}
-        with Platform(Path(folder), settings=settings, throughput=True) as platform:
-            results |= await _measure_on(platform, options)
+        with Platform(Path(folder), services=SERVICES, settings=settings, throughput=True) as platform:
+            return _begun() | await _measure_on(platform, options)
+
+
+async def measure_http(options: argparse.Namespace) -> dict[str, Any]:
+    """With all services, console among them."""
+    console.print("HTTP")
+    with (
+        tempfile.TemporaryDirectory(prefix="latchkey-bench-") as folder,
+        Platform(Path(folder), settings=http.SETTINGS, throughput=True) as platform,
+    ):
+        results = _begun() | await http.measure_http(
+            platform,
+            rounds=options.rounds,
+            alone=options.idle,
+            sequential=options.sequential,
+            parallel=options.parallel,
+        )
+    for each in results["rounds"]:
+        one, many = each["one_after_the_other"], each["at_a_time"]
+        console.print(
+            f"  {one['pairs_per_second']} pairs/s one after the other, {many['pairs_per_second']} "
+            f"{many['at_a_time']} at a time"
+        )
+    console.print(f"  a single acceptance: {results['alone']['accept_milliseconds']} ms")
     return results
+
+
+def _begun() -> dict[str, Any]:
+    return {"measured_at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine()}
+
+
+def _write(name: str, results: dict[str, Any]) -> None:
+    (RESULTS / name).write_text(json.dumps(results, indent=1) + "\n")
+    console.print(f"Written: {RESULTS / name}")
 
 
 async def _measure_on(platform: Platform, options: argparse.Namespace) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import matplotlib
 
+from bench.http_report import http_section
+
 matplotlib.use("svg")
 
 import matplotlib.pyplot as plt
@@ -15,10 +17,11 @@ _GOALS = {"p50": 40, "p99": 80, "chains": 1000, "ratio": 0.6}
 
 
 def write_report(results: Path) -> None:
-    """Reads chain.json; writes chain.svg and README.md beside it."""
+    """Reads chain.json and http.json; writes chain.svg and README.md beside them."""
     data = json.loads((results / "chain.json").read_text())
     _draw(data, results / "chain.svg")
-    (results / "README.md").write_text(_page(data))
+    over_http = json.loads((results / "http.json").read_text())
+    (results / "README.md").write_text(_page(data) + http_section(over_http))
 
 
 def _draw(data: dict[str, Any], path: Path) -> None:
