@@ -11,20 +11,22 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import asyncpg
-import httpx
+from pydantic_core import from_json, to_json
 from uuid_utils.compat import uuid7
 
 from bench.measure import MEGABYTE, cpu_between, lag_of, load_of, percentiles
 from contracts import ACCOUNTS_PROFILES, AccountProfile, link_code
 from stack.client import Client
 from stack.platform import Platform
+from stack.ports import LOOPBACK
 
 ORGANIZATIONS = 4
 AT_A_TIME = 16
@@ -69,11 +71,39 @@ class Admin:
     organization_id: UUID
 
 
-class Api:
-    """The console's API, and the secret by which links are made."""
+class Connection:
+    """HTTP/1.1 to one server, one request at a time, and no more of it than the bench needs: the callers share two
+    cores with everything that they measure, and a whole client would take as much of them as a service."""
 
-    def __init__(self, http: httpx.AsyncClient, link_key: bytes) -> None:
-        self._http = http
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    async def __aenter__(self) -> Self:
+        self._reader, self._writer = await asyncio.open_connection(LOOPBACK, self._port)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._writer.close()
+        await self._writer.wait_closed()
+
+    async def ask(self, method: str, path: str, token: str, body: dict[str, str]) -> tuple[int, bytes]:
+        """The status and the body of the answer."""
+        content = to_json(body)
+        head = (
+            f"{method} /api/v1{path} HTTP/1.1\r\nHost: {LOOPBACK}:{self._port}\r\nAuthorization: Bearer {token}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+        )
+        self._writer.write(head.encode() + content)
+        answer = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(answer.partition(b"\r\ncontent-length: ")[2].partition(b"\r\n")[0])
+        return int(answer.split(None, 2)[1]), await self._reader.readexactly(length)
+
+
+class Api:
+    """What one caller does over the console's API; who has the link key knows every link."""
+
+    def __init__(self, connection: Connection, link_key: bytes) -> None:
+        self._connection = connection
         self._link_key = link_key
 
     async def found(self, owner: Person, name: str) -> UUID:
@@ -95,11 +125,10 @@ class Api:
         await self._ask("POST", "/invitation-links/accept", invitee, {"code": code}, 200)
 
     async def _ask(self, method: str, path: str, who: Person, body: dict[str, str], expected: int) -> Any:
-        headers = {"Authorization": f"Bearer {who.token}"}
-        response = await self._http.request(method, path, json=body, headers=headers)
-        if response.status_code != expected:
-            raise RuntimeError(f"{method} {path} was answered {response.status_code}: {response.text}")
-        return response.json()
+        status, content = await self._connection.ask(method, path, who.token, body)
+        if status != expected:
+            raise RuntimeError(f"{method} {path} was answered {status}: {content.decode()}")
+        return from_json(content)
 
 
 async def measure_http(
@@ -112,23 +141,28 @@ async def measure_http(
     at_rest = await _at_rest(platform)
     people = await settle(platform, AT_A_TIME + warm_up + alone + rounds * (sequential + parallel))
     queue = iter(people)
-    limits = httpx.Limits(max_connections=AT_A_TIME, max_keepalive_connections=AT_A_TIME)
-    async with httpx.AsyncClient(
-        base_url=f"{platform.console_url}/api/v1", limits=limits, timeout=30, trust_env=False
-    ) as http:
-        api = Api(http, base64.urlsafe_b64decode(platform.link_key))
-        admins = await _organizations(api, queue)
-        await _pairs(api, admins, queue, warm_up)
-        results: dict[str, Any] = {"at_rest": at_rest, "alone": await _alone(api, admins[0], queue, alone)}
-        results["rounds"] = [
-            {
-                "one_after_the_other": await _measured(platform, api, admins[:1], queue, sequential),
-                "at_a_time": await _measured(platform, api, admins, queue, parallel),
-            }
-            for _ in range(rounds)
-        ]
+    admins = await organizations(platform, queue)
+    async with callers(platform, AT_A_TIME) as apis:
+        await pairs(apis, admins, queue, warm_up)
+    results: dict[str, Any] = {"at_rest": at_rest, "alone": await one_alone(platform, admins[0], queue, alone)}
+    results["rounds"] = [
+        {
+            "one_after_the_other": await measured(platform, 1, admins, queue, sequential),
+            "at_a_time": await measured(platform, AT_A_TIME, admins, queue, parallel),
+        }
+        for _ in range(rounds)
+    ]
     await _require_members(platform, people)
     return results
+
+
+@asynccontextmanager
+async def callers(platform: Platform, count: int) -> AsyncIterator[list[Api]]:
+    """So many of them, connected."""
+    link_key, port = base64.urlsafe_b64decode(platform.link_key), platform.service("console").web_port
+    assert port is not None
+    async with AsyncExitStack() as stack:
+        yield [Api(await stack.enter_async_context(Connection(port)), link_key) for _ in range(count)]
 
 
 async def settle(platform: Platform, count: int) -> list[Person]:
@@ -169,18 +203,19 @@ async def settle(platform: Platform, count: int) -> list[Person]:
     return people
 
 
-async def _organizations(api: Api, people: Iterator[Person]) -> list[Admin]:
+async def organizations(platform: Platform, people: Iterator[Person]) -> list[Admin]:
     """AT_A_TIME admins, spread over the organizations; neighbours in the list are in different ones."""
     admins: list[Admin] = []
-    for number in range(AT_A_TIME):
-        person = next(people)
-        if number < ORGANIZATIONS:
-            admins.append(Admin(person, await api.found(person, f"Bench {secrets.token_hex(4)}")))
-        else:
-            owner = admins[number % ORGANIZATIONS]
-            await api.accept(person, await api.invite(owner, person))
-            await api.promote(owner.person, owner.organization_id, person)
-            admins.append(Admin(person, owner.organization_id))
+    async with callers(platform, 1) as (api,):
+        for number in range(AT_A_TIME):
+            person = next(people)
+            if number < ORGANIZATIONS:
+                admins.append(Admin(person, await api.found(person, f"Bench {secrets.token_hex(4)}")))
+            else:
+                owner = admins[number % ORGANIZATIONS]
+                await api.accept(person, await api.invite(owner, person))
+                await api.promote(owner.person, owner.organization_id, person)
+                admins.append(Admin(person, owner.organization_id))
     return admins
 
 
@@ -192,12 +227,12 @@ class Times:
     accept: list[float]
 
 
-async def _pairs(api: Api, admins: list[Admin], people: Iterator[Person], count: int) -> Times:
-    """`count` pairs, as many at a time as there are admins: each invites somebody, who accepts, and so on."""
+async def pairs(apis: list[Api], admins: list[Admin], people: Iterator[Person], count: int) -> Times:
+    """`count` pairs, as many at a time as there are callers: each invites somebody, who accepts, and so on."""
     times = Times([], [])
     turns = iter(range(count))
 
-    async def caller(admin: Admin) -> None:
+    async def call(api: Api, admin: Admin) -> None:
         for _ in turns:
             invitee = next(people)
             started = time.perf_counter()
@@ -207,21 +242,23 @@ async def _pairs(api: Api, admins: list[Admin], people: Iterator[Person], count:
             times.accept.append(time.perf_counter() - invited)
             times.invite.append(invited - started)
 
-    await asyncio.gather(*(caller(admin) for admin in admins))
+    await asyncio.gather(*(call(api, admin) for api, admin in zip(apis, admins, strict=False)))
     return times
 
 
-async def _measured(
-    platform: Platform, api: Api, admins: list[Admin], people: Iterator[Person], count: int
+async def measured(
+    platform: Platform, at_a_time: int, admins: list[Admin], people: Iterator[Person], count: int
 ) -> dict[str, Any]:
+    """pairs(), with what they took."""
     await _quiet(platform)
     pids = _pids(platform)
-    before, started = load_of(pids), time.perf_counter()
-    times = await _pairs(api, admins, people, count)
-    seconds = time.perf_counter() - started
+    async with callers(platform, at_a_time) as apis:
+        before, started = load_of(pids), time.perf_counter()
+        times = await pairs(apis, admins, people, count)
+        seconds = time.perf_counter() - started
     after = load_of(pids)
     return {
-        "at_a_time": len(admins),
+        "at_a_time": at_a_time,
         "pairs": count,
         "seconds": round(seconds, 2),
         "pairs_per_second": round(count / seconds, 1),
@@ -235,17 +272,20 @@ async def _measured(
     }
 
 
-async def _alone(api: Api, admin: Admin, people: Iterator[Person], count: int, rest: float = 0.3) -> dict[str, Any]:
+async def one_alone(
+    platform: Platform, admin: Admin, people: Iterator[Person], count: int, rest: float = 0.3
+) -> dict[str, Any]:
     """One acceptance at a time, of an invitation from before, when nothing else is going on."""
     times: list[float] = []
-    for _ in range(count):
-        invitee = next(people)
-        code = await api.invite(admin, invitee)
-        await asyncio.sleep(rest)
-        started = time.perf_counter()
-        await api.accept(invitee, code)
-        times.append(time.perf_counter() - started)
-        await asyncio.sleep(rest)
+    async with callers(platform, 1) as (api,):
+        for _ in range(count):
+            invitee = next(people)
+            code = await api.invite(admin, invitee)
+            await asyncio.sleep(rest)
+            started = time.perf_counter()
+            await api.accept(invitee, code)
+            times.append(time.perf_counter() - started)
+            await asyncio.sleep(rest)
     return {
         "rest_seconds": rest,
         "accept_milliseconds": percentiles(_milliseconds(times)),
