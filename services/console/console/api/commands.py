@@ -17,7 +17,7 @@ router = APIRouter(tags=["Commands"])
 
 
 @router.get(
-    "/commands/{command_id}",
+    "/commands/{command_id:uuid}",
     operation_id="getCommand",
     summary="What became of a command",
     responses={**said(200, "The command.", Command, RETRY_AFTER), **problems("unknown_command")},

@@ -31,7 +31,7 @@ router = APIRouter(tags=["Invitations"])
 
 
 @router.post(
-    "/organizations/{organization_id}/invitations",
+    "/organizations/{organization_id:uuid}/invitations",
     status_code=201,
     operation_id="invite",
     summary="Invite an address",
@@ -68,7 +68,7 @@ async def invite(
 
 
 @router.post(
-    "/organizations/{organization_id}/invitations/batch",
+    "/organizations/{organization_id:uuid}/invitations/batch",
     operation_id="inviteMany",
     summary="Invite several addresses",
     responses={
@@ -91,7 +91,7 @@ async def invite_many(
 
 
 @router.get(
-    "/organizations/{organization_id}/invitations",
+    "/organizations/{organization_id:uuid}/invitations",
     operation_id="listInvitations",
     summary="Invitations that are pending or have expired",
     responses={
@@ -114,7 +114,7 @@ async def list_invitations(
 
 
 @router.get(
-    "/organizations/{organization_id}/invitations/{invitation_id}",
+    "/organizations/{organization_id:uuid}/invitations/{invitation_id:uuid}",
     operation_id="getInvitation",
     summary="An invitation",
     responses={
@@ -134,7 +134,7 @@ async def read_invitation(request: Request, organization_id: UUID, invitation_id
 
 
 @router.delete(
-    "/organizations/{organization_id}/invitations/{invitation_id}",
+    "/organizations/{organization_id:uuid}/invitations/{invitation_id:uuid}",
     status_code=204,
     operation_id="revokeInvitation",
     summary="Revoke an invitation",

@@ -110,7 +110,7 @@ async def end_other_sessions(request: Request, caller: Holder) -> Response:
 
 
 @router.delete(
-    "/sessions/{session_id}",
+    "/sessions/{session_id:uuid}",
     status_code=204,
     operation_id="endSession",
     summary="End a session",
@@ -167,7 +167,7 @@ async def create_token(request: Request, body: TokenRequest, caller: Person, key
 
 
 @router.delete(
-    "/tokens/{token_id}",
+    "/tokens/{token_id:uuid}",
     status_code=204,
     operation_id="revokeToken",
     summary="Revoke a token",

@@ -19,7 +19,7 @@ router = APIRouter(tags=["Members"])
 
 
 @router.get(
-    "/organizations/{organization_id}/members",
+    "/organizations/{organization_id:uuid}/members",
     operation_id="listMembers",
     summary="Members, in the order in which they joined",
     responses={
@@ -40,7 +40,7 @@ async def list_members(
 
 
 @router.get(
-    "/organizations/{organization_id}/members/{account_id}",
+    "/organizations/{organization_id:uuid}/members/{account_id:uuid}",
     operation_id="getMember",
     summary="A member",
     responses={
@@ -57,7 +57,7 @@ async def read_member(request: Request, organization_id: UUID, account_id: UUID,
 
 
 @router.patch(
-    "/organizations/{organization_id}/members/{account_id}",
+    "/organizations/{organization_id:uuid}/members/{account_id:uuid}",
     operation_id="changeRole",
     summary="Promote or demote a member",
     responses={
@@ -87,7 +87,7 @@ async def change_role(
 
 
 @router.delete(
-    "/organizations/{organization_id}/members/{account_id}",
+    "/organizations/{organization_id:uuid}/members/{account_id:uuid}",
     status_code=204,
     operation_id="removeMember",
     summary="Remove a member",

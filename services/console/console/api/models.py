@@ -45,9 +45,7 @@ Password = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 LinkCode = Annotated[
     str,
     StringConstraints(min_length=1, max_length=200),
-    Field(
-        description="What the link in the letter holds: `/org-invite/<code>/`. It is a secret, and in no URL here."
-    ),
+    Field(description="What the link in the letter holds: `/org-invite/<code>/`. It is a secret, and in no URL here."),
 ]
 NextCursor = Annotated[str | None, Field(description="For the next page, as `cursor`; none at the end.")]
 CsrfToken = Annotated[str, Field(description="For the header X-CSRF-Token, for as long as this session is.")]

@@ -157,15 +157,17 @@ def _complete(operation: dict[str, Any], method: str, dependencies: Iterable[obj
         reasons.add("too_large")
     if "requestBody" in operation:
         reasons |= _OF_BODIES
-    if operation.get("parameters"):
-        reasons.add("invalid_request")
-    if any(each["name"] == _IDEMPOTENCY_KEY for each in operation.get("parameters", ())):
-        reasons.add("idempotency_key_reused")
+    for each in operation.get("parameters", ()):
+        reasons.add("not_found" if each["in"] == "path" else "invalid_request")  # An id that is no UUID is no path.
+        if each["name"] == _IDEMPOTENCY_KEY:
+            reasons.add("idempotency_key_reused")
     responses = operation["responses"]
     if "304" in responses:
         operation["parameters"].append(_IF_NONE_MATCH)
-    for response in responses.values():
+    for status, response in list(responses.items()):
         reasons |= set(response.get(_REASONS, ()))
+        if status == "422" and _REASONS not in response:  # FastAPI's own, for whatever has parameters.
+            del responses[status]
     for status, some in _by_status(reasons).items():
         responses[str(status)] = _problem(status, sorted(some))
     operation["responses"] = dict(sorted(responses.items()))

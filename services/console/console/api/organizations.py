@@ -43,7 +43,7 @@ async def create_organization(
 
 
 @router.get(
-    "/organizations/{organization_id}",
+    "/organizations/{organization_id:uuid}",
     operation_id="getOrganization",
     summary="The caller's organization",
     responses={
@@ -62,7 +62,7 @@ async def read_organization(request: Request, organization_id: UUID, caller: Rea
 
 
 @router.post(
-    "/organizations/{organization_id}/leave",
+    "/organizations/{organization_id:uuid}/leave",
     status_code=204,
     operation_id="leaveOrganization",
     summary="Leave the organization",
