@@ -1,5 +1,251 @@
-"""Not written yet: whoever writes this page replaces this file."""
+"""Usage & Billing → My Organization: who is in it, who is invited, and what may be done about that. And a new one."""
 
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from uuid import UUID
+
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
-routes: list[Route] = []
+from console.accounts.domain import Account
+from console.commands import allowances
+from console.commands.outcome import Outcome
+from console.view.nouns import Membership
+from console.web.answers import Toast, redirect, render
+from console.web.pages.confirmation import confirm
+from console.web.pages.rows import MOST_ADDRESSES, addresses_in, invitation_rows, member_rows
+from console.web.requests import edge_of, form_of, membership_of, session_of, signed_in, visitor_of
+
+_HOME = "/billing/organization"
+_LONGEST_NAME = 1000
+_STATUS = {"not_an_admin": 403, "malformed_address": 422, "malformed_name": 422, "name_taken": 409}
+_STILL = "It is still being decided. The table will show what came of it."
+
+
+# --- creating one
+
+
+async def new_organization(request: Request) -> Response:
+    """The form for a new organization."""
+    await signed_in(request)
+    if await membership_of(request) is not None:
+        return redirect(request, _HOME)
+    return await render(request, "organization_new.html.j2", name="", error=None)
+
+
+async def create_organization(request: Request) -> Response:
+    """Makes it, and shows it; a refusal stands beside the name."""
+    session = await signed_in(request)
+    name = str((await form_of(request)).get("name", ""))[:_LONGEST_NAME]
+    outcome = await edge_of(request).commands.create_organization(session.account, name)
+    if outcome.is_refused:
+        status = _STATUS.get(outcome.reason or "", 409)
+        return await render(request, "organization_new.html.j2", status, name=name, error=outcome.message)
+    toast = Toast("success", f"{name.strip()} is ready.") if outcome.is_done else Toast("info", _STILL)
+    return redirect(request, _HOME, toast)
+
+
+# --- the table
+
+
+async def organization(request: Request) -> Response:
+    """The page; for who is in none, what to do about that."""
+    await signed_in(request)
+    if await membership_of(request) is None:
+        return await render(request, "organization_none.html.j2")
+    return await _page(request)
+
+
+async def table(request: Request) -> Response:
+    """The table alone, for pages that are open already. 401 and 404 tell them that it is not theirs any more."""
+    session, membership = await session_of(request), await membership_of(request)
+    if session is None or membership is None:
+        raise HTTPException(401 if session is None else 404)
+    tag = _tag_of(request, membership)
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers={"etag": tag})
+    response = await render(request, "organization_table.html.j2", **await _rows(request, session.account, membership))
+    response.headers.update({"etag": tag, "cache-control": "private, no-cache"})
+    return response
+
+
+async def _page(request: Request, status: int = 200, *, toasts: tuple[Toast, ...] = (), **changed: object) -> Response:
+    session, membership = await signed_in(request), await membership_of(request)
+    if membership is None:
+        return redirect(request, _HOME)
+    context: dict[str, object] = {
+        "adding": "add" in request.query_params,
+        "typed": "",
+        "error": None,
+        "results": [],
+        "query": request.url.query,
+        "revision": membership.organization_revision,
+    }
+    rows = await _rows(request, session.account, membership)
+    return await render(request, "organization.html.j2", status, toasts=toasts, **context | rows | changed)
+
+
+async def _rows(request: Request, account: Account, membership: Membership) -> dict[str, object]:
+    view, now = edge_of(request).view, edge_of(request).room.clock()
+    query = request.query_params
+    try:
+        members = await view.members(membership.organization_id, after=query.get("after"))
+        invitations = await view.invitations(membership.organization_id, after=query.get("invited_after"), limit=100)
+    except ValueError:
+        raise HTTPException(404) from None
+    return {
+        "members": member_rows(members.items, account.account_id, membership),
+        "invitations": invitation_rows(invitations.items, membership, now),
+        "more_members": members.next,
+        "more_invitations": invitations.next,
+        "after": query.get("after"),
+        "invited_after": query.get("invited_after"),
+    }
+
+
+def _tag_of(request: Request, membership: Membership) -> str:
+    """Days are counted down at any moment of the day, so a tag holds for an hour at the most."""
+    hour = f"{edge_of(request).room.clock():%Y%m%d%H}"
+    parts = (membership.organization_id, membership.organization_revision, membership.role, hour, request.url.query)
+    return f'W/"{hashlib.sha256(repr(parts).encode()).hexdigest()[:24]}"'
+
+
+# --- inviting
+
+
+async def invite(request: Request) -> Response:
+    """Invites one address, or several with a result for each."""
+    session = await signed_in(request)
+    typed = str((await form_of(request)).get("addresses", ""))
+    addresses, membership = addresses_in(typed), await membership_of(request)
+    if membership is None:
+        return redirect(request, _HOME)
+    if not addresses or len(addresses) > MOST_ADDRESSES:
+        error = f"Invite up to {MOST_ADDRESSES} at a time." if addresses else "Enter an e-mail address."
+        return await _page(request, 422, adding=True, typed=typed, error=error)
+    edge = edge_of(request)
+    await edge.limits.spend(allowances.invitations(edge.settings, visitor_of(request), len(addresses)))
+    outcomes = await edge.commands.invite(session.account, membership.organization_id, addresses)
+    if len(addresses) == 1:
+        return await _one_result(request, addresses[0], outcomes[0])
+    return await _several_results(request, addresses, outcomes)
+
+
+async def _one_result(request: Request, address: str, outcome: Outcome) -> Response:
+    if outcome.is_refused:
+        status = _STATUS.get(outcome.reason or "", 429 if "rate_limited" in (outcome.reason or "") else 409)
+        return await _page(request, status, adding=True, typed=address, error=outcome.message)
+    if outcome.is_done:
+        return redirect(request, f"{_HOME}?add=1", Toast("success", f"Invitation sent to {address}."))
+    return redirect(request, _HOME, Toast("info", f"The invitation to {address} is still being sent. {_STILL}"))
+
+
+async def _several_results(request: Request, addresses: Sequence[str], outcomes: Sequence[Outcome]) -> Response:
+    results = list(zip(addresses, outcomes, strict=True))
+    refused = [address for address, outcome in results if outcome.is_refused]
+    sent = sum(outcome.is_done for outcome in outcomes)
+    toasts = (Toast("success", f"{sent} {'invitation' if sent == 1 else 'invitations'} sent."),) if sent else ()
+    return await _page(request, adding=True, typed="\n".join(refused), results=results, toasts=toasts)
+
+
+# --- what needs a second click, and roles
+
+Ask = Callable[[Request, Account, Membership, UUID], Awaitable[Outcome]]
+
+
+async def revoke(request: Request) -> Response:
+    """Kills a pending invitation's link, and says what is true: nobody joined, or somebody was faster."""
+    return await _act(
+        request,
+        "invitation_id",
+        lambda r, who, where, what: edge_of(r).commands.revoke(who, where.organization_id, what),
+        done="Revoked. Nobody joined by this invitation.",
+        ask=("Revoke this invitation?", "Its link is dead at once. You can invite the address again.", "Revoke"),
+    )
+
+
+async def promote(request: Request) -> Response:
+    """Makes a member an admin."""
+    return await _act(
+        request,
+        "account_id",
+        lambda r, who, where, what: edge_of(r).commands.promote(who, where.organization_id, what),
+        done="They are an admin now.",
+    )
+
+
+async def demote(request: Request) -> Response:
+    """Makes an admin a plain member."""
+    return await _act(
+        request,
+        "account_id",
+        lambda r, who, where, what: edge_of(r).commands.demote(who, where.organization_id, what),
+        done="They are a member now.",
+    )
+
+
+async def remove(request: Request) -> Response:
+    """Puts a member out."""
+    return await _act(
+        request,
+        "account_id",
+        lambda r, who, where, what: edge_of(r).commands.remove(who, where.organization_id, what),
+        done="They were removed from the organization.",
+        ask=(
+            "Remove this member?",
+            "The organization pays nothing more for them, and what they have invited is revoked.",
+            "Remove",
+        ),
+    )
+
+
+async def leave(request: Request) -> Response:
+    """The reader leaves."""
+    return await _act(
+        request,
+        None,
+        lambda r, who, where, what: edge_of(r).commands.leave(who, where.organization_id),
+        done="You left the organization.",
+        ask=("Leave the organization?", "It pays nothing more for you. An admin can invite you again.", "Leave"),
+    )
+
+
+async def _act(
+    request: Request, field: str | None, act: Ask, *, done: str, ask: tuple[str, str, str] | None = None
+) -> Response:
+    """What all of these have in common: the form, the second click, the outcome as a toast."""
+    session = await signed_in(request)
+    form, membership = await form_of(request), await membership_of(request)
+    if membership is None:
+        return redirect(request, _HOME)
+    what = _id_in(form, field) if field else membership.organization_id
+    if ask is not None and "confirmed" not in form:
+        return await confirm(request, form, *ask, back=_HOME)
+    outcome = await act(request, session.account, membership, what)
+    if outcome.is_refused:
+        return redirect(request, _HOME, Toast("error", outcome.message or "That was refused."))
+    return redirect(request, _HOME, Toast("success", done) if outcome.is_done else Toast("info", _STILL))
+
+
+def _id_in(form: FormData, field: str) -> UUID:
+    try:
+        return UUID(str(form.get(field, "")))
+    except ValueError:
+        raise HTTPException(400) from None
+
+
+routes = [
+    Route("/organization/new", new_organization, methods=["GET"]),
+    Route("/organization/new", create_organization, methods=["POST"]),
+    Route(_HOME, organization, methods=["GET"]),
+    Route(f"{_HOME}/table", table, methods=["GET"]),
+    Route(f"{_HOME}/invite", invite, methods=["POST"]),
+    Route(f"{_HOME}/revoke", revoke, methods=["POST"]),
+    Route(f"{_HOME}/promote", promote, methods=["POST"]),
+    Route(f"{_HOME}/demote", demote, methods=["POST"]),
+    Route(f"{_HOME}/remove", remove, methods=["POST"]),
+    Route(f"{_HOME}/leave", leave, methods=["POST"]),
+]
