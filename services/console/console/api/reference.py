@@ -73,6 +73,8 @@ class Model:
 
     name: str
     description: Markup
+    values: Markup
+    """Of one that has no members."""
     fields: list[Field]
 
 
@@ -144,9 +146,12 @@ def _way(name: str, scopes: Iterable[str]) -> str:
 
 
 def _parameter(parameter: Mapping[str, Any]) -> Field:
+    schema = parameter["schema"]
+    if "anyOf" in schema:  # "Or null" is how FastAPI says that it may be left out.
+        schema = schema["anyOf"][0]
     return Field(
         name=parameter["name"],
-        type=Markup("{} <span>in {}</span>").format(_type(parameter["schema"]), parameter["in"]),
+        type=Markup("{}, in the {}").format(_type(schema), parameter["in"]),
         required=parameter["required"],
         description=_prose(parameter.get("description", "")),
     )
@@ -168,6 +173,7 @@ def _models(schemas: Mapping[str, Any]) -> list[Model]:
         Model(
             name=name,
             description=_prose(schema.get("description", "")),
+            values=Markup() if "properties" in schema else _type(schema),
             fields=[
                 Field(
                     name=member,
@@ -175,11 +181,10 @@ def _models(schemas: Mapping[str, Any]) -> list[Model]:
                     required=member in schema.get("required", ()),
                     description=_prose(value.get("description", "")),
                 )
-                for member, value in schema["properties"].items()
+                for member, value in schema.get("properties", {}).items()
             ],
         )
         for name, schema in schemas.items()
-        if "properties" in schema
     ]
 
 
