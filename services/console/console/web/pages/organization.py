@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 from uuid import UUID
 
 from starlette.datastructures import FormData
@@ -72,11 +73,11 @@ async def table(request: Request) -> Response:
     return response
 
 
-async def _page(request: Request, status: int = 200, *, toasts: tuple[Toast, ...] = (), **changed: object) -> Response:
+async def _page(request: Request, status: int = 200, *, toasts: tuple[Toast, ...] = (), **changed: Any) -> Response:
     session, membership = await signed_in(request), await membership_of(request)
     if membership is None:
         return redirect(request, _HOME)
-    context: dict[str, object] = {
+    context: dict[str, Any] = {
         "adding": "add" in request.query_params,
         "typed": "",
         "error": None,
@@ -88,7 +89,7 @@ async def _page(request: Request, status: int = 200, *, toasts: tuple[Toast, ...
     return await render(request, "organization.html.j2", status, toasts=toasts, **context | rows | changed)
 
 
-async def _rows(request: Request, account: Account, membership: Membership) -> dict[str, object]:
+async def _rows(request: Request, account: Account, membership: Membership) -> dict[str, Any]:
     view, now = edge_of(request).view, edge_of(request).room.clock()
     query = request.query_params
     try:

@@ -114,7 +114,7 @@ def invitation_rows(invitations: Iterable[Invitation], membership: Membership, n
 
 def addresses_in(text: str) -> list[str]:
     """The addresses that somebody has typed or pasted, once each, in their order: separated by commas, semicolons,
-    spaces or lines, alone or as in `The Name <name@example.com>`. What is no address stays: its writer is to be told."""
+    spaces or lines, alone or as in `The Name <name@example.com>`. What is no address stays, to be refused."""
     found: dict[str, None] = {}
     for line in re.split(r"[,;\n]", text):
         named = _NAMED.findall(line)
