@@ -14,7 +14,8 @@ import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from console.accounts.domain import Account, Visitor
+from console.accounts.addresses import parse_address
+from console.accounts.domain import Account, Malformed, Visitor
 from console.app import build
 from console.edge import Edge
 from console.settings import Settings
@@ -124,8 +125,8 @@ class Player:
         """The facts that come of a command."""
         if self.silent:
             return []
-        if type(command) in self.refusals:
-            reason, message = self.refusals[type(command)]
+        if type(command) in self.refusals or (isinstance(command, InviteMember) and not _is_address(command.address)):
+            reason, message = self.refusals.get(type(command), (Reason.MALFORMED_ADDRESS, "That is no address."))
             return [
                 CommandRefused(
                     command_type=command.ce_type,
@@ -373,6 +374,14 @@ def settings_of(database_url: str, **changed: Any) -> Settings:
 def code_of(issued: InvitationIssued) -> str:
     """The code in the invitation's link."""
     return link_code(LINK_KEY, issued.invitation_id)
+
+
+def _is_address(typed: str) -> bool:
+    try:
+        parse_address(typed)
+    except Malformed:
+        return False
+    return True
 
 
 def _record(fact: Message, cause: str | None) -> StoredRecord:

@@ -115,7 +115,8 @@ async def test_who_signs_up_by_a_link_joins_with_the_proof(console: ConsoleWorld
         ({"address": "nobody@"}, "malformed_address", "/address"),
         ({"name": " "}, "malformed_name", "/name"),
         ({"password": "aaaaaaaaaaaa"}, "malformed_password", "/password"),
-        ({"password": "short"}, "invalid_request", "/password"),
+        ({"password": "short"}, "malformed_password", "/password"),
+        ({"password": "x" * 1001}, "invalid_request", "/password"),
     ],
 )
 async def test_what_cannot_be_taken_is_named(

@@ -13,35 +13,41 @@ from console.view.nouns import Delivery, InvitationState, Role
 
 MOST_ADDRESSES = 100
 """Of one batch of invitations."""
-_NO_NUL = r"^[^\x00]*$"
-"""JSON can say NUL, PostgreSQL cannot."""
+
+
+def _without_nul(text: str) -> str:
+    """JSON can say NUL, PostgreSQL cannot."""
+    if "\0" in text:
+        raise ValueError("NUL is no character of a text")
+    return text
 
 
 def _all_different(values: list[str]) -> list[str]:
     if len(set(values)) < len(values):
-        raise ValueError("Name each address once")
+        raise ValueError("Name each once")
     return values
 
 
+_EACH_ONCE = (AfterValidator(_all_different), Field(json_schema_extra={"uniqueItems": True}))
+# What people type is taken up to a generous length. Whether it is good is for the domain to say, which has a reason and
+# a sentence for it.
+Typed = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_without_nul)]
 Address = Annotated[
-    str,
-    StringConstraints(min_length=3, max_length=320, pattern=_NO_NUL),
+    Typed,
     Field(description="An e-mail address.", examples=["owner@example.com"], json_schema_extra={"format": "email"}),
 ]
 PersonName = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=255, pattern=_NO_NUL),
-    Field(description="What the person calls themselves: one line.", examples=["The owner"]),
+    Typed,
+    Field(description="What it is called: one line, 1 to 255 characters.", examples=["The owner"]),
 ]
 NewPassword = Annotated[
-    str,
-    StringConstraints(min_length=MIN_LENGTH, max_length=MAX_LENGTH),
+    Typed,
     Field(
-        description="None of the first that anybody tries, and neither the name nor the address.",
+        description=f"{MIN_LENGTH} to {MAX_LENGTH} characters, none of the first that anybody tries, nor name or "
+        "address.",
         examples=["correct horse battery staple"],
     ),
 ]
-Password = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 LinkCode = Annotated[
     str,
     StringConstraints(min_length=1, max_length=200),
@@ -182,8 +188,8 @@ class SignUp(Input):
 class SignIn(Input):
     """Somebody who has an account."""
 
-    address: Annotated[str, StringConstraints(min_length=1, max_length=320, pattern=_NO_NUL)]
-    password: Password
+    address: Address
+    password: Typed
 
 
 class MailboxCode(Input):
@@ -222,7 +228,7 @@ class Rename(Input):
 class PasswordChange(Input):
     """Another password, for who knows the old one."""
 
-    old: Password
+    old: Typed
     new: NewPassword
 
 
@@ -254,7 +260,7 @@ class TokenRequest(Input):
     """A token for a program."""
 
     name: PersonName
-    scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope), json_schema_extra={"uniqueItems": True})]
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope)), *_EACH_ONCE]
     """`read`: everything that changes nothing. `organization`: organizations, members and invitations. `account`: the
     caller's own name and sessions."""
     lifetime_days: Annotated[int | None, Field(strict=True, ge=1, le=3650)] = None
@@ -288,9 +294,7 @@ class TokenList(Output):
 class OrganizationRequest(Input):
     """A new organization, whose owner the caller will be."""
 
-    name: Annotated[
-        str, StringConstraints(min_length=2, max_length=255, pattern=_NO_NUL), Field(examples=["Example Org"])
-    ]
+    name: Annotated[Typed, Field(examples=["Example Org"])]
     """2 to 255 characters, unique whatever the case."""
 
 
@@ -362,11 +366,7 @@ class InvitationRequest(Input):
 class InvitationBatch(Input):
     """Several who are invited at once."""
 
-    addresses: Annotated[
-        list[Annotated[str, StringConstraints(max_length=320, pattern=_NO_NUL)]],
-        Field(min_length=1, max_length=MOST_ADDRESSES, json_schema_extra={"uniqueItems": True}),
-        AfterValidator(_all_different),
-    ]
+    addresses: Annotated[list[Typed], Field(min_length=1, max_length=MOST_ADDRESSES), *_EACH_ONCE]
     """Each gets a result of its own, also where it is no address at all."""
 
 

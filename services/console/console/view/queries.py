@@ -92,9 +92,11 @@ _BY_DIGEST = text(f"SELECT {_INVITATION_COLUMNS} FROM invitations WHERE code_dig
 class View:
     """Reads the view. Every question is one statement in a transaction of its own."""
 
-    def __init__(self, room: Room, changes: Changes) -> None:
+    def __init__(self, room: Room, changes: Changes, *, patience: float = _PATIENCE) -> None:
+        """`patience` is for links that are not known yet, in seconds."""
         self._room = room
         self._changes = changes
+        self._patience = patience
 
     async def membership(self, account_id: UUID) -> Membership | None:
         """The organization that the account is in, and as what; none where it is in none."""
@@ -142,7 +144,7 @@ class View:
     async def invitation_by_digest(self, code_digest: str) -> Invitation | None:
         """The invitation of a link, whatever became of it. One that is not known is waited for a little."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + _PATIENCE
+        deadline = loop.time() + self._patience
         while True:
             row = await self._one(_BY_DIGEST, code_digest=code_digest)
             if row is not None:
