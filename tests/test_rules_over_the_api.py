@@ -281,7 +281,7 @@ async def test_no_answer_tells_whether_an_address_has_an_account(people: People)
     known, unknown = await people.sign_up("known"), people.address("unknown")
     stranger = await people.browser()
     wrong = [await reason_of(stranger.sign_in(address, "not the password")) for address in (known.address, unknown)]
-    assert wrong[0] == wrong[1] == (401, "wrong_password")
+    assert wrong[0] == wrong[1] == (401, "wrong_credentials")
 
     for address in (known.address, unknown):
         account = await (await people.browser()).sign_up(address, "Somebody", PASSWORD)
@@ -319,6 +319,6 @@ async def test_a_token_may_do_what_its_scopes_say(people: People) -> None:
     manager = await people.browser(token=await owner.browser.create_token("manager", ["organization"]))
 
     assert len(await reader.members(organization_id)) == 1
-    assert await reason_of(reader.invite(organization_id, "x@example.com")) == (403, "missing_scope")
+    assert await reason_of(reader.invite(organization_id, "x@example.com")) == (403, "insufficient_scope")
     await manager.invite(organization_id, people.address("invitee"))
     assert (await reason_of((await people.browser(token="nonsense")).me()))[0] == 401

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from console.accounts.domain import Account
-from console.api.answers import answer, created, nothing, require_membership, tagged, undecided_within
+from console.api.answers import answer, created, nothing, require_membership, tagged, undecided
 from console.api.callers import Organizer, Reader
 from console.api.models import (
     Invitation,
@@ -58,10 +58,12 @@ async def invite(
     """A letter with a link goes to the address; the link holds for seven days. Where an invitation of the address is
     pending, the new one takes its place, and the old link dies."""
     edge = edge_of(request)
+    # Invites would wait for an organization that it does not know; who is in none of that id hears so at once.
+    await require_membership(edge, caller, organization_id)
     await edge.limits.spend(allowances.invitations(edge.settings, visitor_of(request)))
     repeated = await request_key(request, caller.account.account_id, key)
     (outcome,) = await edge.commands.invite(caller.account, organization_id, [body.address], key=repeated)
-    if waits := await undecided_within(edge, caller, outcome):
+    if waits := undecided(outcome):
         return waits
     invitation = _issued(outcome, caller.account)
     return created(invitation, f"/organizations/{organization_id}/invitations/{invitation.invitation_id}")
@@ -81,11 +83,10 @@ async def invite_many(
 ) -> Response:
     """Each address is invited, or refused, by itself, and has a result of its own."""
     edge = edge_of(request)
+    await require_membership(edge, caller, organization_id)
     await edge.limits.spend(allowances.invitations(edge.settings, visitor_of(request), len(body.addresses)))
     repeated = await request_key(request, caller.account.account_id, key)
     outcomes = await edge.commands.invite(caller.account, organization_id, body.addresses, key=repeated)
-    if any(outcome.is_refused for outcome in outcomes):
-        await require_membership(edge, caller, organization_id)
     pairs = zip(body.addresses, outcomes, strict=True)
     return answer(InvitationResults(results=[_result(address, outcome, caller.account) for address, outcome in pairs]))
 
@@ -159,8 +160,9 @@ async def revoke_invitation(
     """Its link is dead from now on. Where somebody is following the link at this moment, the answer waits until it is
     known who was first: either nobody has joined, or the answer is `already_accepted`."""
     edge = edge_of(request)
+    await require_membership(edge, caller, organization_id)
     outcome = await edge.commands.revoke(caller.account, organization_id, invitation_id)
-    return await undecided_within(edge, caller, outcome) or nothing()
+    return undecided(outcome) or nothing()
 
 
 def invitation_of(found: nouns.Invitation, state: nouns.InvitationState) -> Invitation:
