@@ -218,9 +218,6 @@ async def test_who_has_not_proven_their_mailbox_is_asked_to_at_sign_in(
 async def test_too_many_wrong_passwords_are_refused_with_the_time_to_wait(database_url: str) -> None:
     limited = console_world(database_url, sign_ins_per_address_per_hour=1)
     async with limited as (console,), PageBrowser(console) as browser:
-        console_world(database_url, sign_ins_per_address_per_hour=1) as (console,),
-        PageBrowser(console) as browser,
-    ):
         await browser.go("/sign-in")
         await browser.send("/sign-in", address=ADDRESS, password=PASSWORD)
         await browser.send("/sign-in", address=ADDRESS, password=PASSWORD)
