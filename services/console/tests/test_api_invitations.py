@@ -69,7 +69,7 @@ async def test_no_answer_holds_the_code_or_its_digest(console: ConsoleWorld, own
 
 async def test_each_address_of_a_batch_has_a_result_of_its_own(database_url: str) -> None:
     async with (
-        console_world(database_url, outcome_timeout=timedelta(seconds=1)) as (console,),
+        console_world(database_url, outcome_timeout=timedelta(seconds=3)) as (console,),
         await signed_in(console, "owner@example.com") as owner,
     ):
         path = f"/organizations/{await organization_of(owner)}/invitations/batch"
@@ -82,8 +82,6 @@ async def test_each_address_of_a_batch_has_a_result_of_its_own(database_url: str
         console.player.silent = False
         for sent in console.sent:
             if isinstance(sent.message, InviteMember) and sent.message.address != "slow@example.com":
-                refusal = {InviteMember: (Reason.MALFORMED_ADDRESS, "That is no address.")}
-                console.player.refusals = {} if "@" in sent.message.address else refusal
                 await console.hear(*console.player.answer(sent.message, sent.ce_id), cause=sent.ce_id)
         results = (await asked).json()["results"]
 
@@ -185,7 +183,7 @@ async def test_an_unknown_link_is_not_found(console: ConsoleWorld, owner: ApiBro
         answer = await owner.post(f"/invitation-links/{action}", {"code": "no link at all"})
         assert reason(answer) == (404, "unknown_invitation")
 
-    assert console.sent_of(AcceptInvitation) == console.sent_of(DeclineInvitation) == []
+    assert [*console.sent_of(AcceptInvitation), *console.sent_of(DeclineInvitation)] == []
 
 
 async def test_accepting_is_answered_when_the_membership_is_there(console: ConsoleWorld, owner: ApiBrowser) -> None:

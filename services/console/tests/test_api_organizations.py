@@ -188,10 +188,16 @@ async def test_what_has_not_changed_is_not_sent_again(console: ConsoleWorld) -> 
             assert (again.status_code, again.content) == (304, b"")
             assert again.headers["etag"] == first.headers["etag"]
             assert first.headers["cache-control"] == "private, no-cache"
+
+
+async def test_a_new_name_changes_the_tag_of_the_members(console: ConsoleWorld) -> None:
+    async with await signed_in(console, "owner@example.com") as owner:
+        path = f"/organizations/{await organization_of(owner)}/members"
+        tag = (await owner.get(path)).headers["etag"]
         await owner.patch("/me", {"name": "Another Name"})
-        renamed = await owner.get(
-            f"/organizations/{organization_id}/members", headers={"If-None-Match": first.headers["etag"]}
-        )
+        renamed = await owner.get(path, headers={"If-None-Match": tag})
+
+        assert renamed.status_code == 200
         assert renamed.json()["items"][0]["name"] == "Another Name"
 
 

@@ -153,12 +153,8 @@ async def test_a_letter_is_sent_once(console: ConsoleWorld) -> None:
 
 @pytest.mark.parametrize("key", ["", "with space", "x" * 256, "é"])
 async def test_a_key_has_1_to_255_visible_characters(owner: ApiBrowser, key: str) -> None:
-    headers = {"Idempotency-Key": key.encode("latin-1")}
-    answer = await owner.http.post(
-        "/api/v1/organizations",
-        json={"name": "Example Org"},
-        headers={"X-CSRF-Token": owner.csrf_token or "", **headers},  # type: ignore[dict-item]
-    )
+    headers = {b"Idempotency-Key": key.encode("latin-1"), b"X-CSRF-Token": (owner.csrf_token or "").encode()}
+    answer = await owner.http.post("/api/v1/organizations", json={"name": "Example Org"}, headers=headers)
 
     assert reason(answer) == (422, "invalid_request")
     assert answer.json()["errors"][0]["parameter"] == "Idempotency-Key"

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -38,7 +39,7 @@ positive_data_acceptance.enabled = false
 
 @pytest.fixture
 async def console(database_url: str) -> AsyncIterator[ConsoleWorld]:
-    unlimited = {name: 0 for name in Settings.model_fields if name.endswith("_per_hour")}
+    unlimited: dict[str, Any] = {name: 0 for name in Settings.model_fields if name.endswith("_per_hour")}
     async with console_world(database_url, outcome_timeout=timedelta(seconds=1), **unlimited) as (console,):
         yield console
 

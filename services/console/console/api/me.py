@@ -1,7 +1,7 @@
 """The caller's own account, sessions and tokens."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends
@@ -199,7 +199,7 @@ async def _me(request: Request, caller: Caller, account: domain.Account) -> Me:
     return Me(**_account(account), membership=membership, csrf_token=token)
 
 
-def _account(account: domain.Account) -> dict[str, object]:
+def _account(account: domain.Account) -> dict[str, Any]:
     return {
         "account_id": account.account_id,
         "address": account.address,
@@ -221,7 +221,7 @@ def _session(session: domain.Session, caller: Caller) -> Session:
     )
 
 
-def _token(token: domain.Token) -> dict[str, object]:
+def _token(token: domain.Token) -> dict[str, Any]:
     return {
         "token_id": token.token_id,
         "name": token.name,

@@ -5,13 +5,12 @@ or neither is, whatever crashes.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from pydantic_core import to_json
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,15 +20,10 @@ _FORGOTTEN_AT_A_TIME = 2000
 
 # The update that changes nothing takes the lock: who comes second waits for the first, and then reads what it wrote.
 _CLAIM = text("""
-    INSERT INTO idempotency_keys (owner_id, key_digest, request_digest, command_ids, status, body, created_at)
-    VALUES (:owner_id, :key_digest, :request_digest, CAST(:command_ids AS uuid[]), :status, CAST(:body AS jsonb), :now)
+    INSERT INTO idempotency_keys (owner_id, key_digest, request_digest, command_ids, created_at)
+    VALUES (:owner_id, :key_digest, :request_digest, CAST(:command_ids AS uuid[]), :now)
     ON CONFLICT (owner_id, key_digest) DO UPDATE SET owner_id = excluded.owner_id
     RETURNING request_digest, command_ids, status, body, (xmax = 0) AS is_new
-""")
-
-_FIND = text("""
-    SELECT request_digest, command_ids, status, body FROM idempotency_keys
-    WHERE owner_id = :owner_id AND key_digest = :key_digest
 """)
 
 _KEEP = text("""
@@ -81,8 +75,6 @@ async def claim(
     now: datetime,
     *,
     command_ids: Sequence[UUID] = (),
-    status: int | None = None,
-    body: Mapping[str, Any] | None = None,
 ) -> Earlier | None:
     """Takes the key for what this transaction does, or answers what an earlier request with it did; then do nothing.
     Waits for a request with the same key that is being handled. Raises KeyReused."""
@@ -94,19 +86,11 @@ async def claim(
                 "key_digest": key.key_digest,
                 "request_digest": key.request_digest,
                 "command_ids": list(command_ids),
-                "status": status,
-                "body": None if body is None else to_json(body).decode(),
                 "now": now,
             },
         )
     ).one()
     return None if claimed.is_new else _earlier(claimed, key)
-
-
-async def find(connection: AsyncConnection, key: RequestKey) -> Earlier | None:
-    """What an earlier request with this key did. Raises KeyReused."""
-    found = (await connection.execute(_FIND, {"owner_id": key.owner_id, "key_digest": key.key_digest})).one_or_none()
-    return None if found is None else _earlier(found, key)
 
 
 async def keep(connection: AsyncConnection, key: RequestKey, status: int, body: str | None) -> None:
