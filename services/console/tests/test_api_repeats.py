@@ -95,6 +95,16 @@ async def test_a_token_is_made_once_and_its_secret_is_not_shown_again(owner: Api
     assert len((await owner.get("/me/tokens")).json()["items"]) == 1
 
 
+async def test_ten_at_once_with_one_key_make_one_token(owner: ApiBrowser) -> None:
+    body = {"name": "a program", "scopes": ["read"]}
+    answers = await asyncio.gather(*(owner.post("/me/tokens", body, key="one") for _ in range(10)))
+    at_work = [answer for answer in answers if answer.status_code != 201]
+
+    assert [answer.json()["secret"] is None for answer in answers if answer.status_code == 201].count(False) == 1
+    assert {reason(answer) for answer in at_work} <= {(409, "idempotency_key_in_use")}
+    assert len((await owner.get("/me/tokens")).json()["items"]) == 1
+
+
 async def test_the_secret_of_a_token_is_stored_nowhere(console: ConsoleWorld, owner: ApiBrowser) -> None:
     created = await owner.post("/me/tokens", {"name": "a program", "scopes": ["read"]}, key="one")
     secret = created.json()["secret"].removeprefix("lk_")
