@@ -53,10 +53,10 @@ takes longer the answer is 202, with the command and, in `Location`, where its o
 **Errors** are problem details (RFC 9457) with a `reason` for programs and a `detail` for people.
 
 **Repetitions.** Every POST that changes something takes an `Idempotency-Key`. Sent again with the same key, within a
-day, it has its effect once, and is answered as the first time: with the outcome of the same command, or with the same body, in which what is
-shown once is null. The same key with another request is refused (422). A sign-up, a proof or a sign-in that has begun a
-session is not answered again (409), since sessions are handed out once. A request that was refused may come again with
-the same key, unless it was a command that was refused: its refusal is its outcome.
+day, it has its effect once, and is answered as the first time: with the outcome of the same command, or with the same
+body, in which what is shown once is null. The same key with another request is refused (422). A sign-up, a proof or a
+sign-in that has begun a session is not answered again (409), since sessions are handed out once. A request that was
+refused may come again with the same key, unless it was a command that was refused: its refusal is its outcome.
 
 **Lists** come in pages: ask for the next one with the `cursor` that is in `next`. **ETags**: send `If-None-Match`, and
 what has not changed is answered with 304.
