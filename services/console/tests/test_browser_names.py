@@ -1,7 +1,10 @@
 """How people recognize their browsers in the list of their sessions."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+from console.web.pages.account import how_long_ago
 from console.web.pages.browsers import browser_name
 
 _CHROME = "(KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
@@ -26,3 +29,19 @@ _CHROME = "(KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 )
 def test_a_browser_is_called_what_people_call_it(user_agent: str, name: str) -> None:
     assert browser_name(user_agent) == name
+
+
+@pytest.mark.parametrize(
+    ("ago", "said"),
+    [
+        (timedelta(0), "just now"),
+        (timedelta(minutes=5), "just now"),
+        (timedelta(minutes=6), "6 minutes ago"),
+        (timedelta(minutes=60), "1 hour ago"),
+        (timedelta(hours=23, minutes=59), "23 hours ago"),
+        (timedelta(days=1), None),
+    ],
+)
+def test_what_was_today_is_said_without_its_date(ago: timedelta, said: str | None) -> None:
+    now = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    assert how_long_ago(now - ago, now) == said

@@ -1,7 +1,7 @@
 """The account page: name, password, sessions and API tokens."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -32,6 +32,8 @@ _LIFETIMES: Mapping[str, str] = {
 }
 """What a token's lifetime may be, in days, and what that is called."""
 _USUAL_LIFETIME = "90"
+_ROUGHLY = 6
+"""Minutes: uses are noted every five."""
 
 # What is asked before something is ended: heading, text, and the label of the button.
 _END_SESSION = ("Sign out this session?", "Whoever uses that browser has to sign in again.", "Sign out")
@@ -141,6 +143,7 @@ async def _page(
         sessions=await accounts.sessions(account.account_id),
         tokens=await accounts.tokens(account.account_id),
         browser_name=browser_name,
+        how_long_ago=how_long_ago,
         scope_names=_SCOPES,
         lifetimes=_LIFETIMES,
         typed_name=account.name if name is None else name,
@@ -148,6 +151,20 @@ async def _page(
         chosen_scopes=scopes,
         chosen_lifetime=lifetime,
     )
+
+
+def how_long_ago(at: datetime, now: datetime) -> str | None:
+    """In words, for what was today; none for what is better said with its date. Minutes are rough ones: that is how
+    exactly it is known when a session or a token was used."""
+    minutes = (now - at) // timedelta(minutes=1)
+    if minutes < _ROUGHLY:
+        return "just now"
+    if minutes < 60:
+        return f"{minutes} minutes ago"
+    hours = minutes // 60
+    if hours < 24:
+        return "1 hour ago" if hours == 1 else f"{hours} hours ago"
+    return None
 
 
 def _lifetime(chosen: str) -> timedelta | None:

@@ -41,7 +41,7 @@ def trouble_of(error: Malformed | RateLimited, **field_names: str) -> Trouble:
 async def form_page(request: Request, template: str, trouble: Trouble | None = None, **context: object) -> Response:
     """A page with forms: as it is at first, or with what could not be taken. It knows `trouble` and `errors`."""
     status, errors = (trouble.status, trouble.errors) if trouble else (200, {})
-    response = await render(request, template, status, trouble=trouble, errors=errors, **context)
+    response = await render(request, template, status, toasts=(), trouble=trouble, errors=errors, **context)
     if trouble is not None and trouble.retry_after is not None:
         response.headers["retry-after"] = str(trouble.retry_after)
     return response
