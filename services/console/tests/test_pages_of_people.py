@@ -71,7 +71,7 @@ async def test_one_signs_up_proves_the_mailbox_and_goes_where_one_was_going(
     await browser.go("/confirm-address?next=/account")
     code = await code_for(console, browser)
     before = browser.http.cookies["session"]
-    await browser.send("/confirm-address", code=f"{code[:3]} {code[3:]}")
+    await browser.send("/confirm-address", code=f" {code[:3]}-{code[3:]}")
     assert (browser.path, browser.page.heading) == ("/account", "Account")
     assert browser.page.toasts == [("success", "Your address is confirmed. Welcome!")]
     assert browser.http.cookies["session"] != before

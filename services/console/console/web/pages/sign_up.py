@@ -82,8 +82,9 @@ async def confirm_address(request: Request) -> Response:
     session = await session_of(request)
     if session is None or session.account.proven:
         return _elsewhere(request, session, path)
+    code = typed(form, "code").replace("-", "")
     try:
-        proven = await edge_of(request).accounts.prove(session, typed(form, "code"), visitor_of(request))
+        proven = await edge_of(request).accounts.prove(session, code, visitor_of(request))
     except WrongCode as error:
         return await confirm_page(request, path, _wrong_code(error))
     except RateLimited as error:
