@@ -1,19 +1,45 @@
 """Fixtures of console's tests."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from accounts_desk import AccountsDesk
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from console.tables import metadata
 from postroom.database import async_url
 from postroom.migrations import migrate
+from postroom.tables import postroom_metadata
+from stack.postgres import PostgresServer
+
+_NAME = "console_tests"
+_TABLES = ", ".join(table.name for each in (metadata, postroom_metadata) for table in each.sorted_tables)
+_EMPTY = f"""
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{_NAME}' AND pid <> pg_backend_pid();
+    TRUNCATE {_TABLES};
+"""
+
+
+@pytest.fixture(scope="session")
+def _migrated(postgres_server: PostgresServer) -> Iterator[str]:
+    """One database for all of these tests: to migrate one for each would take longer than most of them."""
+    url = postgres_server.create_database(_NAME)
+    asyncio.run(migrate("console", url))
+    yield url
+    postgres_server.drop_database(_NAME)
+
+
+@pytest.fixture
+def database_url(postgres_server: PostgresServer, _migrated: str) -> Iterator[str]:
+    """An empty database of console's, migrated. It is emptied after the test, whatever that has left open."""
+    yield _migrated
+    postgres_server.query(_EMPTY, _NAME)
 
 
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    """An empty database of console's, migrated, with connections for many instances."""
-    await migrate("console", database_url)
+    """With connections for many instances."""
     engine = create_async_engine(async_url(database_url), pool_size=25, hide_parameters=True)
     yield engine
     await engine.dispose()

@@ -4,18 +4,21 @@ that answer its commands."""
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
+from argon2 import PasswordHasher
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from console.accounts.addresses import parse_address
+from console.accounts.desk import Accounts
 from console.accounts.domain import Account, Malformed, Visitor
+from console.accounts.passwords import Passwords
 from console.app import build
 from console.edge import Edge
 from console.settings import Settings
@@ -57,7 +60,6 @@ from postroom.database import async_url
 from postroom.envelope import write
 from postroom.ids import uuid7
 from postroom.metrics import Metrics
-from postroom.migrations import migrate
 from postroom.processor import Processor
 from postroom.record import StoredRecord
 from postroom.room import ServiceRoom
@@ -273,7 +275,11 @@ class ConsoleWorld:
         self._processor = Processor(
             self._service.reactions, self._transactions, Metrics("console"), clock=clock, attempts=1
         )
-        self.edge: Edge = edge_of_process(settings, self.room)
+        edge = edge_of_process(settings, self.room)
+        # Argon2 at its full price is for the tests of passwords.
+        passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        accounts = Accounts(settings, self.room, edge.limits, passwords=passwords)
+        self.edge: Edge = replace(edge, accounts=accounts)
         self.app = web_app(self.edge)
 
     async def hear(self, *facts: Message, cause: str | None = None) -> None:
@@ -337,8 +343,7 @@ class ConsoleWorld:
 async def console_world(
     database_url: str, *, instances: int = 1, playing: bool = True, **settings: Any
 ) -> AsyncIterator[list[ConsoleWorld]]:
-    """Instances of console on one migrated database, listening to each other; what they send is answered."""
-    await migrate("console", database_url)
+    """Instances of console on one database, which is migrated, listening to each other; what they send is answered."""
     engine = create_async_engine(async_url(database_url), pool_size=20, max_overflow=0, hide_parameters=True)
     clock = Clock()
     player = Player(clock)

@@ -13,12 +13,9 @@ from typing import Any
 
 import pytest
 import uvicorn
-from argon2 import PasswordHasher
 from console_world import PASSWORD, VISITOR, ConsoleWorld, console_world
 
-from console.accounts.desk import Accounts
 from console.accounts.domain import Scope
-from console.accounts.passwords import Passwords
 from console.commands.desk import Commands
 from console.settings import Settings
 from console.view.queries import View
@@ -46,14 +43,11 @@ async def console(database_url: str) -> AsyncIterator[ConsoleWorld]:
 
 @asynccontextmanager
 async def served(console: ConsoleWorld) -> AsyncIterator[str]:
-    """The address of the console on loopback. It does not wait for links that are not known yet, since there will be
-    none, and its passwords cost little."""
+    """The address of the console on loopback. It does not wait for links that are not known yet: there will be none."""
     edge = console.edge
     view = View(console.room, edge.changes, patience=0)
-    passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     edge = replace(
         edge,
-        accounts=Accounts(console.settings, console.room, edge.limits, passwords=passwords),
         commands=Commands(console.settings, console.room, view, edge.changes),
         view=view,
     )
