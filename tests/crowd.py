@@ -26,6 +26,7 @@ from contracts import (
 )
 from stack.client import Client
 from stack.platform import Platform
+from stack.services import SERVICES
 
 WITHIN = 90.0
 """Seconds in which a crowd must be through, whatever was broken on the way."""
@@ -44,7 +45,6 @@ SETTINGS = {
     },
     "membership": _SOON,
     "billing": _SOON,
-    # What a killed process had in hand is sent soon.
     "console": {
         **_SOON,
         "SIGN_UPS_PER_NETWORK_PER_HOUR": "0",
@@ -52,6 +52,7 @@ SETTINGS = {
         "INVITATIONS_PER_NETWORK_PER_HOUR": "0",
         "RESETS_PER_NETWORK_PER_HOUR": "0",
     },
+    # What a killed process had in hand is sent soon.
     "notifier": {**_SOON, "SMTP_TIMEOUT": "2", "LEASE": "4", "FIRST_PAUSE": "0.2"},
 }
 """What the services are told beside their defaults."""
@@ -167,7 +168,7 @@ async def audit(platform: Platform, *crowds: Crowd) -> None:
     for crowd in crowds:
         # The chain does not wait for invites to hear of it: a killed one may be the last to catch up.
         await _until_none(platform, "invites", _IN_FLIGHT, crowd.organization_id)
-    for service in ("invites", "membership", "billing", "notifier"):
+    for service in SERVICES:
         await _until_none(platform, service, _LEFT)
     for crowd in crowds:
         expected = {person.account_id for person in crowd.people}
@@ -177,6 +178,7 @@ async def audit(platform: Platform, *crowds: Crowd) -> None:
         assert chains == Counter(expected | {crowd.owner_id}), "one billing chain each"
         accepted = Counter(await _column(platform, "invites", _ACCEPTED, crowd.organization_id))
         assert accepted == Counter(person.address for person in crowd.people), "one accepted invitation each"
+        await _until_none(platform, "console", _NOT_SHOWN, crowd.organization_id, list(memberships))
         # A fact may be on its topic twice (the relay sends again after a crash), but then it is the same one.
         _assert_one_each(crowd, MemberJoined, "account_id")
         _assert_one_each(crowd, BillingChainEstablished, "account_id")
@@ -185,6 +187,11 @@ async def audit(platform: Platform, *crowds: Crowd) -> None:
 
 
 _MEMBERS = "SELECT account_id FROM members WHERE organization_id = $1 AND ended_at IS NULL"
+_NOT_SHOWN = """
+    SELECT count(*) FROM (SELECT account_id FROM members WHERE organization_id = $1 AND role IS NOT NULL) AS shown
+    FULL JOIN unnest(CAST($2 AS uuid[])) AS expected (account_id) USING (account_id)
+    WHERE shown.account_id IS NULL OR expected.account_id IS NULL
+"""
 _CHAINS = "SELECT account_id FROM chains WHERE organization_id = $1"
 _ACCEPTED = "SELECT address FROM invitations WHERE organization_id = $1 AND state = 'accepted'"
 

@@ -12,10 +12,9 @@ from crowd import Crowd, audit, shuffled
 from contracts import TOPICS
 from stack.client import Client
 from stack.platform import Platform
+from stack.services import SERVICES
 
 pytestmark = [pytest.mark.platform, pytest.mark.timeout(240)]
-
-SERVICES = ("invites", "membership", "billing", "notifier")
 
 
 @pytest.mark.parametrize("service", SERVICES)
