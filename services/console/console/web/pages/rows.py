@@ -9,8 +9,14 @@ from uuid import UUID
 
 from console.view.nouns import Delivery, Invitation, Member, Membership, Role
 
-_SEPARATORS = re.compile(r"[,;\s]+")
-_NAMED = re.compile(r"<([^<>\s]+)>")
+# The name of `Doe, The <the.doe@example.com>` may hold commas. Names are bounded, so that no text takes long to read.
+_ADDRESSES = re.compile(
+    r"""
+    (?: "[^"\n]{0,100}" | [^<>@;"\n] ){0,100} < (?P<named> [^<>\n]+ ) >
+    | (?P<other> [^,;\n]+ )
+    """,
+    re.VERBOSE,
+)
 MOST_ADDRESSES = 100
 """That are invited at once."""
 LONGEST_ADDRESS = 1000
@@ -115,13 +121,17 @@ def invitation_rows(invitations: Iterable[Invitation], membership: Membership, n
 def addresses_in(text: str) -> list[str]:
     """The addresses that somebody has typed or pasted, once each, in their order: separated by commas, semicolons,
     spaces or lines, alone or as in `The Name <name@example.com>`. What is no address stays, to be refused."""
-    found: dict[str, None] = {}
-    for line in re.split(r"[,;\n]", text):
-        named = _NAMED.findall(line)
-        for word in named or _SEPARATORS.split(line):
-            if word:
-                found.setdefault(word[:LONGEST_ADDRESS])
-    return list(found)
+    found: dict[str, str] = {}
+    for match in _ADDRESSES.finditer(text):
+        for address in [match["named"].strip()] if match["named"] else _words(match["other"]):
+            found.setdefault(address.casefold(), address[:LONGEST_ADDRESS])
+    return list(found.values())
+
+
+def _words(text: str) -> list[str]:
+    """Spaces separate addresses from each other, but `the name@example.com` is none of `name@example.com`."""
+    words = text.split()
+    return words if all("@" in word for word in words) else [text.strip()]
 
 
 def _tag(state: Literal["pending", "accepting", "expired"], invitation: Invitation, now: datetime) -> str:
