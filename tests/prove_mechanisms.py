@@ -1,6 +1,6 @@
-"""Takes each safety mechanism of postroom away and looks whether a test notices: a mechanism that nothing misses is not
-tested. Works on a copy; `python tests/prove_mechanisms.py` says which test failed for which mechanism, and exits with 1
-where none did."""
+"""Takes each safety mechanism of postroom and console away and looks whether a test notices: a mechanism that nothing
+misses is not tested. Works on a copy; `python tests/prove_mechanisms.py` says which test failed for which mechanism,
+and exits with 1 where none did."""
 
 import os
 import shutil
@@ -46,6 +46,50 @@ MECHANISMS = (
         '"SELECT $1::bigint"',
         ("postroom/tests/test_relay.py",),
     ),
+    Mechanism(
+        "the news of what a batch has changed",
+        "services/console/console/view/store.py",
+        "await changes.tell(connection, [*news.organizations, *decided])",
+        "await changes.tell(connection, [])",
+        ("services/console/tests/test_changes.py",),
+    ),
+    Mechanism(
+        "the claim of an Idempotency-Key",
+        "services/console/console/commands/idempotency.py",
+        "(xmax = 0) AS is_new",
+        "true AS is_new",
+        ("services/console/tests/test_outcomes.py",),
+    ),
+    Mechanism(
+        "the limit of wrong codes",
+        "services/console/console/accounts/challenges.py",
+        "AND attempts < :limit",
+        "AND attempts < :limit + 1000",
+        ("services/console/tests/test_signing_up.py",),
+    ),
+    Mechanism(
+        "the CSRF token",
+        "services/console/console/web/requests.py",
+        'not hmac.compare_digest(expected.encode(), presented.encode("utf-8", "replace"))',
+        "expected == presented == ''",
+        ("services/console/tests/test_pages_of_people.py", "services/console/tests/test_api_callers.py"),
+    ),
+    Mechanism(
+        "the question whether a person has clicked",
+        "services/console/console/web/pages/navigation.py",
+        'headers.get("sec-fetch-dest") == "document"',
+        "True",
+        ("services/console/tests/test_user_navigation.py",),
+    ),
+    Mechanism(
+        "that an address belongs to who has proven it",
+        "services/console/console/migrations/versions/0001_first.py",
+        """        ["address_normalized"],
+        unique=True,""",
+        """        ["address_normalized"],
+        unique=False,""",
+        ("services/console/tests/test_signing_up.py",),
+    ),
 )
 
 
@@ -73,7 +117,7 @@ def _failures_without(mechanism: Mechanism) -> list[str]:
         if code.count(mechanism.code) != 1:
             sys.exit(f"{mechanism.file} does not hold the code of {mechanism.name} (any more).")
         file.write_text(code.replace(mechanism.code, mechanism.without))
-        packages = [copy / "postroom", copy / "contracts", copy]
+        packages = [copy / "postroom", copy / "contracts", *copy.glob("services/*"), copy]
         result = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-x", "--tb=no", "-rf", "-p", "no:cacheprovider", *mechanism.tests],
             cwd=copy,
