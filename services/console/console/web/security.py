@@ -8,6 +8,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from postroom.dead_letters import where
@@ -156,9 +157,9 @@ class AccessLog:
 
 
 def _route(scope: Scope) -> str:
-    """The pattern that the path matched, such as `/org-invite/{code}/`."""
+    """The pattern that the path matched, such as `/org-invite/{code}/`; `none` where only a mount did."""
     route = scope.get("route")
-    path = getattr(route, "path_format", None) or getattr(route, "path", None)
+    path = None if isinstance(route, Mount) else getattr(route, "path_format", None)
     return f"{scope.get('root_path', '')}{path}" if path else "none"
 
 
