@@ -101,7 +101,11 @@ async def test_a_body_that_is_too_large_is_not_read(owner: ApiBrowser, console: 
 async def test_a_fault_of_ours_is_said_to_be_ours_and_tells_nothing(console: ConsoleWorld, owner: ApiBrowser) -> None:
     async with console.engine.begin() as connection:
         await connection.exec_driver_sql("ALTER TABLE tokens RENAME COLUMN name TO title")
-    answer = await owner.get("/me/tokens")
+    try:
+        answer = await owner.get("/me/tokens")
+    finally:  # The database is that of all tests.
+        async with console.engine.begin() as connection:
+            await connection.exec_driver_sql("ALTER TABLE tokens RENAME COLUMN title TO name")
 
     assert reason(answer) == (500, "internal_error")
     assert "column" not in answer.text
