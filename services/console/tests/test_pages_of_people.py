@@ -145,6 +145,15 @@ async def test_a_wrong_code_says_how_often_one_may_try(console: ConsoleWorld, br
     assert browser.path == "/dashboard"
 
 
+@pytest.mark.parametrize("between", ["", " ", "-", " - ", "\u00a0", "\u2013", "\u2011", "."])
+async def test_a_code_is_taken_however_it_was_copied(console: ConsoleWorld, browser: PageBrowser, between: str) -> None:
+    await browser.go("/sign-up")
+    await browser.send("/sign-up", address=ADDRESS, name="A Person", password=PASSWORD)
+    code = await code_for(console, browser)
+    await browser.send("/confirm-address", code=f" {code[:3]}{between}{code[3:]}\n")
+    assert browser.path == "/dashboard"
+
+
 async def test_who_mistyped_their_address_uses_another_one(console: ConsoleWorld, browser: PageBrowser) -> None:
     await browser.go("/sign-up")
     await browser.send("/sign-up", address="mistyped@example.com", name="A Person", password=PASSWORD)
