@@ -5,13 +5,12 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
+import pytest_asyncio
 from people import People, people_of
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 from tabs import Tabs
 
 from stack.platform import Platform
-
-pytest.register_assert_rewrite("tabs")
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _OPTIONS = (
@@ -23,6 +22,8 @@ _OPTIONS = (
     "--disable-component-update",
     "--disable-sync",
 )
+_DEADLINE = 15_000
+"""Milliseconds after which what is expected of a page has not come."""
 
 
 @pytest.fixture(scope="session")
@@ -34,23 +35,24 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(chromium: str) -> AsyncIterator[Browser]:
     """One browser for the whole run; each person has a profile of their own in it."""
+    expect.set_options(timeout=_DEADLINE)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=list(_OPTIONS))
         yield browser
         await browser.close()
 
 
-@pytest.fixture(loop_scope="session")
+@pytest_asyncio.fixture(loop_scope="session")
 async def people(platform: Platform) -> AsyncIterator[People]:
     """Nobody yet."""
     async with people_of(platform) as people:
         yield people
 
 
-@pytest.fixture(loop_scope="session")
+@pytest_asyncio.fixture(loop_scope="session")
 async def tabs(browser: Browser, platform: Platform) -> AsyncIterator[Tabs]:
     """Opens tabs, and looks at the end whether all of them behaved."""
     address = platform.service("console").web_address
