@@ -31,19 +31,20 @@ async def live(request: Request) -> Response:
 async def _events(edge: Edge, token: str, account_id: UUID) -> AsyncIterator[str]:
     """Ends with the process, the session, or the membership; the last two are told, since nothing more will come."""
     yield f"retry: {_RETRY}\n\n"
-    told = 0
+    told: tuple[UUID, int] | None = None
     while not edge.changes.stopping:
         session = await edge.accounts.session(token)
         membership = await edge.view.membership(account_id) if session is not None else None
         if membership is None:
             yield "event: gone\ndata: \n\n"
             return
-        if told != membership.organization_revision:
-            told = membership.organization_revision
-            yield f"event: changed\nid: {told}\ndata: {told}\n\n"
+        newest = membership.organization_id, membership.organization_revision
+        if told != newest:
+            told = newest
+            yield f"event: changed\ndata: {membership.organization_revision}\n\n"
         else:
             yield ": still here\n\n"
-        await edge.changes.until(membership.organization_id, told, _HEARTBEAT)
+        await edge.changes.until(*newest, _HEARTBEAT)
 
 
 routes = [Route("/billing/organization/live", live, methods=["GET"])]

@@ -1,7 +1,9 @@
 """Usage & Billing → My Organization: who is in it, who is invited, and what may be done about that. And a new one."""
 
 import hashlib
+import math
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,11 +16,12 @@ from starlette.routing import Route
 from console.accounts.domain import Account
 from console.commands import allowances
 from console.commands.outcome import Outcome
+from console.limits import RateLimited
 from console.view.nouns import Membership
 from console.web.answers import Toast, redirect, render
 from console.web.pages.confirmation import confirm
 from console.web.pages.rows import MOST_ADDRESSES, addresses_in, invitation_rows, member_rows
-from console.web.requests import edge_of, form_of, membership_of, session_of, signed_in, visitor_of
+from console.web.requests import csrf_token, edge_of, form_of, membership_of, session_of, signed_in, visitor_of
 
 _HOME = "/billing/organization"
 _LONGEST_NAME = 1000
@@ -65,12 +68,19 @@ async def table(request: Request) -> Response:
     session, membership = await session_of(request), await membership_of(request)
     if session is None or membership is None:
         raise HTTPException(401 if session is None else 404)
-    tag = _tag_of(request, membership)
+    reader = await _reader_of(request, membership)
+    tag = _tag_of(request, membership, reader)
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers={"etag": tag})
-    response = await render(request, "organization_table.html.j2", **await _rows(request, session.account, membership))
-    response.headers.update({"etag": tag, "cache-control": "private, no-cache"})
+    rows = await _rows(request, session.account, membership)
+    response = await render(request, "organization_table.html.j2", reader=reader, **rows)
+    response.headers["etag"] = tag
     return response
+
+
+async def to_the_page(request: Request) -> Response:
+    """For who loads the address again that a form was sent to."""
+    return redirect(request, _HOME)
 
 
 async def _page(request: Request, status: int = 200, *, toasts: tuple[Toast, ...] = (), **changed: Any) -> Response:
@@ -83,7 +93,7 @@ async def _page(request: Request, status: int = 200, *, toasts: tuple[Toast, ...
         "error": None,
         "results": [],
         "query": request.url.query,
-        "revision": membership.organization_revision,
+        "reader": await _reader_of(request, membership),
     }
     rows = await _rows(request, session.account, membership)
     return await render(request, "organization.html.j2", status, toasts=toasts, **context | rows | changed)
@@ -107,10 +117,16 @@ async def _rows(request: Request, account: Account, membership: Membership) -> d
     }
 
 
-def _tag_of(request: Request, membership: Membership) -> str:
+async def _reader_of(request: Request, membership: Membership) -> str:
+    """For whom the forms of a page work, and what they may do there. A page that is open has to be left when this is
+    another: somebody has signed in anew, or has become an admin."""
+    return f"{membership.organization_id} {membership.role} {await csrf_token(request)}"
+
+
+def _tag_of(request: Request, membership: Membership, reader: str) -> str:
     """Days are counted down at any moment of the day, so a tag holds for an hour at the most."""
     hour = f"{edge_of(request).room.clock():%Y%m%d%H}"
-    parts = (membership.organization_id, membership.organization_revision, membership.role, hour, request.url.query)
+    parts = (reader, membership.organization_revision, hour, request.url.query)
     return f'W/"{hashlib.sha256(repr(parts).encode()).hexdigest()[:24]}"'
 
 
@@ -128,17 +144,28 @@ async def invite(request: Request) -> Response:
         error = f"Invite up to {MOST_ADDRESSES} at a time." if addresses else "Enter an e-mail address."
         return await _page(request, 422, adding=True, typed=typed, error=error)
     edge = edge_of(request)
-    await edge.limits.spend(allowances.invitations(edge.settings, visitor_of(request), len(addresses)))
+    try:
+        await edge.limits.spend(allowances.invitations(edge.settings, visitor_of(request), len(addresses)))
+    except RateLimited as limited:
+        return await _too_many(request, typed, limited.retry_after)
     outcomes = await edge.commands.invite(session.account, membership.organization_id, addresses)
     if len(addresses) == 1:
-        return await _one_result(request, addresses[0], outcomes[0])
+        return await _one_result(request, typed, addresses[0], outcomes[0])
     return await _several_results(request, addresses, outcomes)
 
 
-async def _one_result(request: Request, address: str, outcome: Outcome) -> Response:
+async def _too_many(request: Request, typed: str, retry_after: timedelta) -> Response:
+    minutes = max(1, math.ceil(retry_after / timedelta(minutes=1)))
+    error = f"That is too much for now. Try again in {'a minute' if minutes == 1 else f'{minutes} minutes'}."
+    response = await _page(request, 429, adding=True, typed=typed, error=error)
+    response.headers["retry-after"] = str(max(1, math.ceil(retry_after.total_seconds())))
+    return response
+
+
+async def _one_result(request: Request, typed: str, address: str, outcome: Outcome) -> Response:
     if outcome.is_refused:
         status = _STATUS.get(outcome.reason or "", 429 if "rate_limited" in (outcome.reason or "") else 409)
-        return await _page(request, status, adding=True, typed=address, error=outcome.message)
+        return await _page(request, status, adding=True, typed=typed, error=outcome.message)
     if outcome.is_done:
         return redirect(request, f"{_HOME}?add=1", Toast("success", f"Invitation sent to {address}."))
     return redirect(request, _HOME, Toast("info", f"The invitation to {address} is still being sent. {_STILL}"))
@@ -163,8 +190,8 @@ async def revoke(request: Request) -> Response:
         request,
         "invitation_id",
         lambda r, who, where, what: edge_of(r).commands.revoke(who, where.organization_id, what),
-        done="Revoked. Nobody joined by this invitation.",
-        ask=("Revoke this invitation?", "Its link is dead at once. You can invite the address again.", "Revoke"),
+        done="Revoked. Nobody joined by the invitation of {}.",
+        ask=("Revoke the invitation of {}?", "Its link is dead at once. You can invite the address again.", "Revoke"),
     )
 
 
@@ -174,7 +201,7 @@ async def promote(request: Request) -> Response:
         request,
         "account_id",
         lambda r, who, where, what: edge_of(r).commands.promote(who, where.organization_id, what),
-        done="They are an admin now.",
+        done="{} is an admin now.",
     )
 
 
@@ -184,7 +211,7 @@ async def demote(request: Request) -> Response:
         request,
         "account_id",
         lambda r, who, where, what: edge_of(r).commands.demote(who, where.organization_id, what),
-        done="They are a member now.",
+        done="{} is a member now, and no admin.",
     )
 
 
@@ -194,9 +221,9 @@ async def remove(request: Request) -> Response:
         request,
         "account_id",
         lambda r, who, where, what: edge_of(r).commands.remove(who, where.organization_id, what),
-        done="They were removed from the organization.",
+        done="{} was removed from the organization.",
         ask=(
-            "Remove this member?",
+            "Remove {}?",
             "The organization pays nothing more for them, and what they have invited is revoked.",
             "Remove",
         ),
@@ -209,26 +236,41 @@ async def leave(request: Request) -> Response:
         request,
         None,
         lambda r, who, where, what: edge_of(r).commands.leave(who, where.organization_id),
-        done="You left the organization.",
-        ask=("Leave the organization?", "It pays nothing more for you. An admin can invite you again.", "Leave"),
+        done="You left {}.",
+        ask=("Leave {}?", "It pays nothing more for you. An admin can invite you again.", "Leave"),
     )
 
 
 async def _act(
     request: Request, field: str | None, act: Ask, *, done: str, ask: tuple[str, str, str] | None = None
 ) -> Response:
-    """What all of these have in common: the form, the second click, the outcome as a toast."""
+    """What all of these have in common: the form, the second click, the outcome as a toast. Question and toast name
+    who it is about, in the place of `{}`."""
     session = await signed_in(request)
     form, membership = await form_of(request), await membership_of(request)
     if membership is None:
         return redirect(request, _HOME)
     what = _id_in(form, field) if field else membership.organization_id
+    name = await _name_of(request, membership, field, what)
     if ask is not None and "confirmed" not in form:
-        return await confirm(request, form, *ask, back=_HOME)
+        question, text, label = ask
+        return await confirm(request, form, question.format(name), text, label, back=_HOME)
     outcome = await act(request, session.account, membership, what)
     if outcome.is_refused:
         return redirect(request, _HOME, Toast("error", outcome.message or "That was refused."))
-    return redirect(request, _HOME, Toast("success", done) if outcome.is_done else Toast("info", _STILL))
+    return redirect(request, _HOME, Toast("success", done.format(name)) if outcome.is_done else Toast("info", _STILL))
+
+
+async def _name_of(request: Request, membership: Membership, field: str | None, what: UUID) -> str:
+    view, organization_id = edge_of(request).view, membership.organization_id
+    if field is None:
+        return membership.organization_name
+    if field == "invitation_id":
+        invitation = await view.invitation(what)
+        is_ours = invitation is not None and invitation.organization_id == organization_id
+        return invitation.address if invitation is not None and is_ours else "somebody"
+    member = await view.member(organization_id, what)
+    return member.name if member is not None and member.name else "Somebody"
 
 
 def _id_in(form: FormData, field: str) -> UUID:
@@ -249,4 +291,5 @@ routes = [
     Route(f"{_HOME}/demote", demote, methods=["POST"]),
     Route(f"{_HOME}/remove", remove, methods=["POST"]),
     Route(f"{_HOME}/leave", leave, methods=["POST"]),
+    *(Route(f"{_HOME}/{form}", to_the_page, methods=["GET"]) for form in ("invite", "revoke", "remove", "leave")),
 ]

@@ -1,7 +1,7 @@
 /*
 What pages do beyond what HTML does. Everything works without this file, by full page loads.
 
-  arm            a destructive button wants a second click within three seconds
+  arm            a destructive button wants a second click within three seconds; a double click is one
   toasts         they go after a while, not while somebody reads them, and at once when dismissed
   forms          are sent once; Enter sends the field of addresses; passwords can be shown; secrets can be copied
   live           the members table follows the organization: only what has changed is replaced
@@ -10,6 +10,7 @@ What pages do beyond what HTML does. Everything works without this file, by full
 
 (() => {
   const ARMED_FOR = 3000;
+  const DOUBLE_CLICK = 500;
   const TOAST_FOR = 10000;
   const POLL_EVERY = 5000;
 
@@ -20,11 +21,14 @@ What pages do beyond what HTML does. Everything works without this file, by full
 
   /* --- destructive buttons ------------------------------------------------------------------------------------- */
 
+  const isArmed = (button) => button.classList.contains("is-armed");
+
   const disarm = (button) => {
     clearTimeout(button.disarming);
-    if (!button.classList.contains("is-armed")) return;
+    if (!isArmed(button)) return;
     button.classList.remove("is-armed");
     button.replaceChildren(...button.unarmed);
+    announce("");
   };
 
   const arm = (button) => {
@@ -32,6 +36,7 @@ What pages do beyond what HTML does. Everything works without this file, by full
     button.style.setProperty("min-width", `${button.offsetWidth}px`);
     button.replaceChildren("Click to confirm");
     button.classList.add("is-armed");
+    button.armedAt = Date.now();
     button.disarming = setTimeout(() => disarm(button), ARMED_FOR);
     announce("Click to confirm");
   };
@@ -39,9 +44,14 @@ What pages do beyond what HTML does. Everything works without this file, by full
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-arm]");
     if (!button) return;
-    if (!button.classList.contains("is-armed")) {
+    if (!isArmed(button)) {
       event.preventDefault();
       arm(button);
+      return;
+    }
+    // The second half of a double click confirms nothing: nobody has read the question yet.
+    if (event.detail > 1 && Date.now() - button.armedAt < DOUBLE_CLICK) {
+      event.preventDefault();
       return;
     }
     clearTimeout(button.disarming);
@@ -51,6 +61,8 @@ What pages do beyond what HTML does. Everything works without this file, by full
   });
 
   document.addEventListener("keydown", (event) => {
+    // Neither does a key that is held down.
+    if (event.repeat && event.key === "Enter" && event.target.closest("button[data-arm]")) event.preventDefault();
     if (event.key !== "Escape") return;
     document.querySelectorAll("button.is-armed").forEach(disarm);
     const menu = document.querySelector("details[data-menu][open]");
@@ -168,35 +180,37 @@ What pages do beyond what HTML does. Everything works without this file, by full
     return rows;
   };
 
-  const labelled = (row, label) =>
-    [...row.querySelectorAll("button, a")].find((control) => control.textContent.trim() === label);
+  const labelOf = (control) => {
+    const parts = isArmed(control) ? control.unarmed : [control];
+    return parts.map((part) => part.textContent).join("").trim();
+  };
 
-  /** Puts the new rows in the place of the old ones. A row that says the same stays as it is, armed or focused. */
+  const labelled = (row, label) => [...row.querySelectorAll("button, a")].find((control) => labelOf(control) === label);
+
+  /** Puts the new rows in the place of the old ones. A row that says the same stays as it is; in one that does not, the
+      button that was focused or armed still is. */
   const morph = (section, fresh, known) => {
     const body = section.querySelector("[data-live-table] tbody");
     const focused = document.activeElement;
     const focusedRow = body.contains(focused) ? focused.closest("[data-key]") : null;
-    const label = focusedRow ? (focused.unarmed ? "" : focused.textContent.trim()) : "";
+    const label = focusedRow ? labelOf(focused) : "";
+    const freshRows = [...fresh.querySelectorAll("tbody > [data-key]")];
+    const keys = new Set(freshRows.map((row) => row.dataset.key));
+    // First, so that no row that stays has to be moved: what is moved loses the focus.
+    [...body.children].filter((row) => !keys.has(row.dataset.key)).forEach((row) => row.remove());
     const rows = new Map([...body.children].map((row) => [row.dataset.key, row]));
     let place = null;
-    fresh.querySelectorAll("tbody > [data-key]").forEach((row) => {
-      const key = row.dataset.key;
-      const old = rows.get(key);
-      const same = old && known.get(key) === row.outerHTML;
+    freshRows.forEach((row) => {
+      const old = rows.get(row.dataset.key);
+      const same = old && known.get(row.dataset.key) === row.outerHTML;
       const kept = same ? old : row.cloneNode(true);
       if (!same) kept.classList.add(old ? "is-changed" : "is-new");
-      if (old && !same) old.replaceWith(kept);
+      if (old && !same) replaceRow(old, kept);
       const next = place ? place.nextElementSibling : body.firstElementChild;
       if (next !== kept) body.insertBefore(kept, next);
-      rows.delete(key);
       place = kept;
     });
-    rows.forEach((row) => row.remove());
-    const more = section.querySelector(".table-more");
-    const freshMore = fresh.querySelector(".table-more");
-    if (more && freshMore) more.replaceWith(freshMore.cloneNode(true));
-    else if (more) more.remove();
-    else if (freshMore) section.querySelector("[data-live-table]").append(freshMore.cloneNode(true));
+    morphMore(section, fresh);
     if (focusedRow && !document.contains(focused)) {
       const successor = body.querySelector(`[data-key="${CSS.escape(focusedRow.dataset.key)}"]`);
       const control = successor && labelled(successor, label);
@@ -204,12 +218,46 @@ What pages do beyond what HTML does. Everything works without this file, by full
     }
   };
 
+  const replaceRow = (old, kept) => {
+    old.replaceWith(kept);
+    const armed = old.querySelector("button.is-armed");
+    const successor = armed && labelled(kept, labelOf(armed));
+    if (armed) clearTimeout(armed.disarming);
+    if (successor) arm(successor);
+  };
+
+  /** The links to more of the table, below it. */
+  const morphMore = (section, fresh) => {
+    const [old, next] = [section, fresh].map((each) => each.querySelector(".table-more"));
+    if (old && next && old.outerHTML === next.outerHTML) return;
+    if (old) old.remove();
+    if (next) section.querySelector("[data-live-table]").append(next.cloneNode(true));
+  };
+
   const follow = (section) => {
+    const { live, livePage, liveSource } = section.dataset;
+    const { reader } = section.querySelector("[data-live-table]").dataset;
+    const state = section.querySelector("[data-live-state]");
     let known = remember(section);
+    let tag = null;
     let fetching = false;
     let again = false;
+    let source = null;
     let polling = null;
-    const state = section.querySelector("[data-live-state]");
+
+    // Not reload(): the page may be the answer to a form, which would be sent once more.
+    const leave = () => location.replace(livePage);
+
+    const show = async (answer) => {
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (fresh.querySelector("[data-live-table]").dataset.reader !== reader) {
+        leave();
+        return;
+      }
+      morph(section, fresh, known);
+      known = remember(fresh);
+      tag = answer.headers.get("etag");
+    };
 
     const refresh = async () => {
       if (fetching) {
@@ -218,17 +266,11 @@ What pages do beyond what HTML does. Everything works without this file, by full
       }
       fetching = true;
       try {
-        const answer = await fetch(section.dataset.liveSource, { headers: { accept: "text/html" }, redirect: "manual" });
-        if (answer.status === 401 || answer.status === 404) {
-          location.reload();
-          return;
-        }
-        if (answer.ok) {
-          const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-          morph(section, fresh, known);
-          known = remember(fresh);
-          state.hidden = true;
-        }
+        const headers = { accept: "text/html", ...(tag && { "if-none-match": tag }) };
+        const answer = await fetch(liveSource, { headers, redirect: "manual" });
+        if (answer.status === 401 || answer.status === 404) leave();
+        else if (answer.ok) await show(answer);
+        state.hidden = answer.ok || answer.status === 304;
       } catch {
         state.hidden = false;
       } finally {
@@ -240,44 +282,56 @@ What pages do beyond what HTML does. Everything works without this file, by full
       }
     };
 
-    const poll = (on) => {
-      clearInterval(polling);
-      polling = on ? setInterval(refresh, POLL_EVERY) : null;
+    /* One tab of a browser listens for all: a browser opens few connections to a host. */
+    const name = `latchkey-live ${reader}`;
+    const channel = "BroadcastChannel" in window ? new BroadcastChannel(name) : null;
+    const tell = (what) => channel && channel.postMessage(what);
+    if (channel) channel.addEventListener("message", ({ data }) => (data === "gone" ? leave() : refresh()));
+
+    const changed = () => {
+      refresh();
+      tell("changed");
     };
 
-    /* One tab of a browser listens for all: a browser opens few connections to a host. */
-    const channel = "BroadcastChannel" in window ? new BroadcastChannel("latchkey-live") : null;
-    const tell = (what) => channel && channel.postMessage(what);
-    if (channel) channel.addEventListener("message", ({ data }) => (data === "gone" ? location.reload() : refresh()));
+    const poll = () => {
+      polling ??= setInterval(() => {
+        changed();
+        // It connects again by itself, unless it was refused.
+        if (source && source.readyState === EventSource.CLOSED) connect();
+      }, POLL_EVERY);
+    };
 
-    const listen = () =>
-      new Promise(() => {
-        const source = new EventSource(section.dataset.live);
-        source.addEventListener("open", () => poll(false));
-        source.addEventListener("changed", () => {
-          refresh();
-          tell("changed");
-        });
-        source.addEventListener("gone", () => {
-          source.close();
-          tell("gone");
-          location.reload();
-        });
-        source.addEventListener("error", () => {
-          // It connects again by itself, unless it was refused. Until then the table is asked for.
-          if (!polling) poll(true);
-          if (source.readyState === EventSource.CLOSED) refresh();
-        });
-        window.addEventListener("pagehide", () => source.close());
+    const connect = () => {
+      source = new EventSource(live);
+      // Every stream begins with an event. Until it has come, as where a proxy holds it back, the table is asked for.
+      source.addEventListener("changed", () => {
+        clearInterval(polling);
+        polling = null;
+        changed();
       });
+      source.addEventListener("gone", () => {
+        source.close();
+        tell("gone");
+        leave();
+      });
+      source.addEventListener("error", poll);
+    };
 
-    if (navigator.locks && channel) navigator.locks.request("latchkey-live", listen);
+    const listen = () => {
+      poll();
+      if ("EventSource" in window) connect();
+      return new Promise(() => {}); // for as long as the page is there
+    };
+
+    if (navigator.locks && channel) navigator.locks.request(name, listen);
     else listen();
+    refresh(); // What has changed while the page was loading, nobody tells.
     document.addEventListener("visibilitychange", () => {
       if (document.visibilityState === "visible") refresh();
     });
+    window.addEventListener("pagehide", () => source && source.close());
     window.addEventListener("pageshow", (event) => {
-      if (event.persisted) location.reload();
+      if (event.persisted) leave();
     });
   };
 
