@@ -1,5 +1,6 @@
 """Following the link of an invitation, page by page: every row of the design's table "Clicking the link"."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -86,6 +87,19 @@ async def test_who_is_signed_out_sees_who_invites_them_and_signs_up_with_that_ad
     assert "The Inviter invites you to join Example Org" in browser.page.text
     assert browser.page.heading == "Create your account"
     assert browser.page.forms["/sign-up"]["address"] == INVITEE
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_looking_without_a_session_sends_no_command(
+    console: ConsoleWorld, browser: PageBrowser, method: str
+) -> None:
+    await console.person(INVITEE)
+    issued = await invited(console)
+    sent = await console.count("commands")
+    await browser.go(path_of(issued), method=method)
+    assert browser.answer.status_code == 200
+    assert await console.count("commands") == sent
+    assert await is_pending(console, issued)
 
 
 async def test_after_sign_up_by_the_link_and_proof_of_the_mailbox_one_has_joined(
@@ -262,6 +276,15 @@ async def test_head_joins_nobody(console: ConsoleWorld, browser: PageBrowser) ->
     assert await is_pending(console, issued)
 
 
+async def test_head_says_of_no_link_what_became_of_it(console: ConsoleWorld, browser: PageBrowser) -> None:
+    revoked = await invited(console)
+    await console.hear(_ended(revoked, "revoked", console))
+    for path in (path_of(revoked), "/org-invite/not-a-code/"):
+        await browser.go(path, method="HEAD")
+        assert (browser.answer.status_code, browser.answer.content) == (200, b"")
+        assert browser.answer.headers["referrer-policy"] == "no-referrer"
+
+
 async def test_a_form_of_another_site_joins_nobody(console: ConsoleWorld, browser: PageBrowser) -> None:
     invitee = await console.person(INVITEE)
     issued = await invited(console)
@@ -315,6 +338,29 @@ async def test_a_refusal_of_membership_is_explained_like_one_that_the_view_knows
     await browser.sign_in(INVITEE)
     await browser.go(path_of(issued))
     assert browser.page.heading == "You are in another organization"
+
+
+async def test_who_founds_an_organization_while_they_join_is_not_told_to_leave_it(
+    console: ConsoleWorld, database_url: str
+) -> None:
+    async with console_world(database_url, playing=False, outcome_timeout=timedelta(seconds=20)) as (slow,):
+        invitee = await console.person(INVITEE)
+        issued = await invited(console)
+        elsewhere = await organization(console, "other-owner@example.com", "Another Org")
+        slow.player.refusals[AcceptInvitation] = (Reason.IN_ANOTHER_ORGANIZATION, "You are in another organization.")
+        async with PageBrowser(slow) as browser:
+            await browser.sign_in(INVITEE)
+            sent = await slow.count("commands")
+            joining = asyncio.create_task(browser.go(path_of(issued)))
+            async with asyncio.timeout(10):
+                while await slow.count("commands") == sent:
+                    await asyncio.sleep(0.01)
+            await console.hear(console.player.joined(elsewhere, invitee.account_id, role="owner"))
+            await slow.deliver()
+            await joining
+            assert (browser.answer.status_code, browser.page.heading) == (409, "You are in another organization")
+            assert "You are the owner of Another Org" in browser.page.text
+            assert "The owner of an organization cannot leave it." in browser.page.text
 
 
 async def test_somebody_else_sees_both_addresses_and_continues_as_the_invited_one(
@@ -470,6 +516,29 @@ async def test_saying_no_to_what_is_used_meanwhile_tells_so(console: ConsoleWorl
     console.player.refusals[DeclineInvitation] = (Reason.ALREADY_ACCEPTED, "This invitation has been used already.")
     await browser.send(f"{path_of(issued)}decline")
     assert browser.page.heading == "This invitation has been used"
+
+
+async def test_saying_no_by_a_dead_link_asks_nothing_of_anybody(console: ConsoleWorld, browser: PageBrowser) -> None:
+    issued = await invited(console)
+    await browser.go(f"{path_of(issued)}decline")
+    await console.hear(_ended(issued, "revoked", console))
+    await browser.send(f"{path_of(issued)}decline")
+    assert (browser.answer.status_code, browser.page.heading) == (410, "This invitation was revoked")
+    assert console.sent_of(DeclineInvitation) == []
+
+
+async def test_who_could_not_say_no_may_try_again_and_is_not_offered_to_join(
+    console: ConsoleWorld, browser: PageBrowser
+) -> None:
+    await console.person(INVITEE)
+    issued = await invited(console)
+    await browser.sign_in(INVITEE)
+    await browser.go(f"{path_of(issued)}decline")
+    console.player.refusals[DeclineInvitation] = (Reason.ACCEPTANCE_IN_PROGRESS, "It is being accepted.")
+    await browser.send(f"{path_of(issued)}decline")
+    assert (browser.answer.status_code, browser.page.heading) == (409, "Decline the invitation?")
+    assert "It is being accepted." in browser.page.text
+    assert list(browser.page.forms) == [f"{path_of(issued)}decline"]
 
 
 # --- what the pages tell of themselves

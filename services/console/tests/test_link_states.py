@@ -118,7 +118,11 @@ def test_a_link_expires_though_nobody_has_said_so_yet() -> None:
         (Reason.IN_ANOTHER_ORGANIZATION, Step.ELSEWHERE),
         (Reason.ALREADY_ACCEPTED, Step.USED),
         (Reason.ALREADY_A_MEMBER, Step.MEMBER),
+        (Reason.SUPERSEDED, Step.SUPERSEDED),
         (Reason.REVOKED, Step.REVOKED),
+        (Reason.EXPIRED, Step.EXPIRED),
+        (Reason.DECLINED, Step.DECLINED),
+        (Reason.UNKNOWN_INVITATION, Step.UNKNOWN),
         ("a reason of tomorrow", Step.REFUSED),
     ],
 )

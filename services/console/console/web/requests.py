@@ -89,6 +89,12 @@ async def membership_of(request: Request) -> Membership | None:
     return membership
 
 
+def forget_membership(request: Request) -> None:
+    """What `membership_of` has found may have changed while the request was answered: it is looked up anew."""
+    if hasattr(request.state, "membership"):
+        del request.state.membership
+
+
 async def csrf_token(request: Request) -> str:
     """What forms of this browser carry. A visitor without a cookie is given one with the answer."""
     return csrf_token_of(await browser_secret(request))

@@ -7,7 +7,7 @@ account: what is shown depends on the invitation and on who is signed in, alone.
 from collections.abc import Mapping
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from console.accounts.domain import Session
@@ -18,7 +18,7 @@ from console.web.pages.link_states import Step, how_it_ended, what_to_show, why_
 from console.web.pages.navigation import is_user_navigation
 from console.web.pages.sign_in import sign_in_page
 from console.web.pages.sign_up import confirm_page, sign_up_page
-from console.web.requests import edge_of, form_of, membership_of, session_of
+from console.web.requests import edge_of, forget_membership, form_of, membership_of, session_of
 
 _PAGES: Mapping[Step, tuple[str, int]] = {
     Step.ASK: ("org_invite_join.html.j2", 200),
@@ -35,13 +35,14 @@ _PAGES: Mapping[Step, tuple[str, int]] = {
 
 
 async def follow(request: Request) -> Response:
-    """The link itself. HEAD changes nothing, nor does a GET that no person stands behind."""
+    """The link itself. HEAD looks nothing up, and a GET that no person stands behind changes nothing."""
+    if request.method == "HEAD":
+        return HTMLResponse()
     link = await _link(request)
     if link is None:
         return await _unknown(request)
-    by_person = request.method == "GET" and is_user_navigation(request.headers)
     session = await session_of(request)
-    step = await _step(request, link, by_person=by_person)
+    step = await _step(request, link, by_person=is_user_navigation(request.headers))
     if step is Step.JOIN and session is not None:
         return await _join(request, link, session)
     return await _show(request, link, step)
@@ -103,21 +104,24 @@ async def ask_to_decline(request: Request) -> Response:
     ended = how_it_ended(link.invitation, edge_of(request).room.clock())
     if ended is not None:
         return await _show(request, link, ended)
-    return await render(request, "org_invite_decline.html.j2", link=link)
+    return await _decline_page(request, link)
 
 
 async def decline(request: Request) -> Response:
-    """Says no. The page of the link then says so."""
+    """Says no. The page of the link then says so. By a link that works no more, nothing is sent."""
     await form_of(request)
     link, session = await _link(request), await session_of(request)
     if link is None:
         return await _unknown(request)
+    ended = how_it_ended(link.invitation, edge_of(request).room.clock())
+    if ended is not None:
+        return await _show(request, link, ended)
     actor = session.account if session is not None and session.account.proven else None
     outcome = await edge_of(request).commands.decline(actor, link.invitation.code_digest)
     if outcome is None:
         return await _unknown(request)
     if outcome.is_refused:
-        return await _show(request, link, why_not(outcome.reason), outcome.message)
+        return await _tell_not_declined(request, link, outcome)
     if outcome.is_waiting:
         return await render(request, "org_invite_declining.html.j2", 202, link=link)
     return redirect(request, link.path)
@@ -149,8 +153,21 @@ async def _tell(request: Request, link: Link, session: Session, outcome: Outcome
         await accounts.remember_joining(session.session_id, None)
     if outcome.is_done:
         return redirect(request, HOME, joining_toast(outcome))
-    # What the refusal is about may have come to the view meanwhile, such as the date of a newer invitation.
+    # What the refusal is about may have come to the view meanwhile: the date of a newer invitation, another membership.
+    forget_membership(request)
     return await _show(request, await _link(request) or link, why_not(outcome.reason), outcome.message)
+
+
+async def _tell_not_declined(request: Request, link: Link, outcome: Outcome) -> Response:
+    """Why saying no was refused. Who wanted to say no is never offered to join instead."""
+    step = why_not(outcome.reason)
+    if step is Step.REFUSED:
+        return await _decline_page(request, link, 409, message=outcome.message)
+    return await _show(request, await _link(request) or link, step)
+
+
+async def _decline_page(request: Request, link: Link, status: int = 200, *, message: str | None = None) -> Response:
+    return await render(request, "org_invite_decline.html.j2", status, link=link, message=message)
 
 
 async def _show(request: Request, link: Link, step: Step, message: str | None = None) -> Response:
