@@ -125,6 +125,11 @@ class Room(Protocol):
         """One database transaction; commits at the end of the block."""
         ...
 
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection for questions of one statement, which need no transaction around them: half the price. What is
+        told belongs into a transaction."""
+        ...
+
 
 Worker = Callable[[Room], Awaitable[None]]
 """A task that runs as long as the service; started again, with backoff, when it raises."""

@@ -45,6 +45,11 @@ class MemoryDatabase:
                 self.inbox, self.outbox, self.deferred, self.state = before
                 raise
 
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        async with self._one_at_a_time:
+            yield cast(AsyncConnection, self)
+
     async def due(self, now: datetime, limit: int) -> Sequence[Deferral]:
         return [deferral for _, deferral in sorted(self.deferred.items()) if deferral.next_at <= now][:limit]
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -50,6 +50,9 @@ class ServiceRoom:
     async def transaction(self) -> AsyncIterator["OutboxTransaction"]:
         async with self._transactions.begin() as transaction:
             yield OutboxTransaction(transaction, self._reactions)
+
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return self._transactions.reading()
 
 
 class OutboxTransaction:

@@ -59,6 +59,10 @@ class Transactions(Protocol):
         """A new transaction; commits at the end of the block, and rolls back where it raises."""
         ...
 
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection on which every statement is by itself, outside any transaction."""
+        ...
+
     async def due(self, now: datetime, limit: int) -> Sequence[Deferral]:
         """Deferred messages whose time has come, the oldest first, without taking them."""
         ...
@@ -195,6 +199,7 @@ class PostgresTransactions:
         """`wake_relay` is called after a commit that has filled the outbox. Where the active relay is not in this
         process (`relay_is_here`), it is notified by the same transaction."""
         self._engine = engine
+        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._wake_relay = wake_relay
         self._relay_is_here = relay_is_here
 
@@ -208,8 +213,13 @@ class PostgresTransactions:
         if transaction.posted:
             self._wake_relay()
 
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        async with self._autocommit.connect() as connection:
+            yield connection
+
     async def due(self, now: datetime, limit: int) -> Sequence[Deferral]:
-        async with self._engine.begin() as connection:
+        async with self.reading() as connection:
             rows = await connection.execute(_DUE, {"now": now, "limit": limit})
             return [
                 Deferral(

@@ -5,6 +5,7 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 from toy_service import ACCOUNTS, EVENTS, NOON, AccountClosed, Deposit, Deposited, ToyRoom, record_of
 
 from postroom.envelope import Reader
@@ -87,6 +88,17 @@ async def test_who_waits_in_a_room_is_woken_and_who_comes_later_waits_anew(room:
     await asyncio.sleep(0)
     assert not late.done()
     late.cancel()
+
+
+async def test_a_question_is_by_itself_and_what_is_decided_is_not(postgres_room: ToyRoom) -> None:
+    worker = worker_room(postgres_room)
+    which = text("SELECT CAST(pg_current_xact_id() AS text)")
+    async with worker.reading() as connection:
+        assert (await connection.execute(which)).scalar_one() != (await connection.execute(which)).scalar_one()
+
+    async with worker.transaction() as transaction:
+        connection = transaction.connection
+        assert (await connection.execute(which)).scalar_one() == (await connection.execute(which)).scalar_one()
 
 
 def test_a_reader_learns_what_a_message_is_a_consequence_of() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -101,6 +101,9 @@ class WorkRoom:
             raise ConnectionRefusedError
         async with self._transactions.begin() as transaction:
             yield _WorkTransaction(transaction)
+
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return self._transactions.reading()
 
 
 @dataclass
