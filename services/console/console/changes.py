@@ -96,8 +96,8 @@ class Changes:
         deadline = asyncio.get_running_loop().time() + timeout
         with self.watch(organization_id) as watch:
             while True:
-                async with self._room.transaction() as transaction:
-                    found = await transaction.connection.execute(_REVISION, {"organization_id": organization_id})
+                async with self._room.reading() as connection:
+                    found = await connection.execute(_REVISION, {"organization_id": organization_id})
                     newest = int(found.scalar_one_or_none() or 0)
                 if newest != revision or not await watch.changed(deadline - asyncio.get_running_loop().time()):
                     return newest

@@ -6,10 +6,12 @@ from uuid import UUID
 
 import pytest
 from console_world import ConsoleWorld, code_of, console_world
-from sqlalchemy import event
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError
 
 from console.accounts.domain import Account
 from console.commands.idempotency import KeyReused, RequestKey
+from console.commands.outcome import Outcome
 from contracts import (
     AcceptanceRepeated,
     AcceptInvitation,
@@ -119,6 +121,88 @@ async def test_waiting_asks_the_database_twice_not_in_a_loop(database_url: str) 
 
         assert waiting.is_waiting
         assert statements <= 4  # the command, its outbox row, and one look at the end
+
+
+# --- at once
+
+
+async def test_commands_that_come_at_once_share_a_transaction(database_url: str) -> None:
+    async with console_world(database_url, playing=False, outcome_timeout=timedelta(seconds=0.05)) as (console,):
+        owner = await console.person("owner@example.com")
+        before = await console.count("postroom_outbox")
+        commits = 0
+
+        def count(_: object) -> None:
+            nonlocal commits
+            commits += 1
+
+        event.listen(console.engine.sync_engine, "commit", count)
+        asked = [console.edge.commands.create_organization(owner, f"Org {number}") for number in range(10)]
+        outcomes = await asyncio.gather(*asked)
+
+        assert commits == 1
+        assert len({outcome.command_id for outcome in outcomes}) == await console.count("commands") == 10
+        assert await console.count("postroom_outbox") - before == 10
+
+
+async def test_each_hears_the_outcome_of_their_own(database_url: str) -> None:
+    async with console_world(database_url) as (console,):
+        owner = await console.person("owner@example.com")
+        names = [f"Org {number}" for number in range(10)]
+        outcomes = await asyncio.gather(*(console.edge.commands.create_organization(owner, name) for name in names))
+
+        assert [outcome.result["organization_name"] for outcome in outcomes] == names
+
+
+async def test_nobody_is_answered_before_their_command_is_committed(database_url: str) -> None:
+    async with console_world(database_url, playing=False, outcome_timeout=timedelta(seconds=0.05)) as (console,):
+        owner = await console.person("owner@example.com")
+        create = console.edge.commands.create_organization
+        async with console.engine.connect() as other:
+            await other.execute(text("LOCK TABLE commands IN SHARE MODE"))
+            first = asyncio.create_task(create(owner, "First Org"))
+            async with asyncio.timeout(10), console.engine.connect() as watching:
+                while not (await watching.execute(text("SELECT 1 FROM pg_locks WHERE NOT granted"))).first():
+                    pass
+                second = asyncio.create_task(create(owner, "Second Org"))
+                # As long as an outcome is waited for, and more.
+                await asyncio.wait([first, second], timeout=0.2)
+            assert not first.done()
+            assert not second.done()
+            await other.rollback()
+
+        outcomes = await asyncio.gather(first, second)
+        assert all(outcome.is_waiting for outcome in outcomes)
+        assert await console.count("commands") == 2
+
+
+async def test_where_the_shared_transaction_fails_nobody_is_told_that_it_did_not(database_url: str) -> None:
+    async with console_world(database_url) as (console,):
+        owner = await console.person("owner@example.com")
+        create = console.edge.commands.create_organization
+        async with console.engine.begin() as connection:
+            await connection.execute(text("ALTER TABLE postroom_outbox RENAME COLUMN value TO content"))
+        try:
+            failed = await asyncio.gather(create(owner, "One"), create(owner, "Other"), return_exceptions=True)
+        finally:
+            async with console.engine.begin() as connection:
+                await connection.execute(text("ALTER TABLE postroom_outbox RENAME COLUMN content TO value"))
+
+        assert all(isinstance(each, DBAPIError) for each in failed)
+        assert await console.count("commands") == 0
+        assert (await create(owner, "Third Org")).is_done
+
+
+async def test_a_key_that_is_refused_takes_nothing_from_who_comes_at_once(database_url: str) -> None:
+    async with console_world(database_url) as (console,):
+        owner = await console.person("owner@example.com")
+        create = console.edge.commands.create_organization
+        await create(owner, "Example Org", key=key(owner))
+        reused = create(owner, "Other Org", key=key(owner, body=b"{other}"))
+        outcomes = await asyncio.gather(create(owner, "One"), reused, create(owner, "Two"), return_exceptions=True)
+
+        assert isinstance(outcomes[1], KeyReused)
+        assert [isinstance(each, Outcome) and each.is_done for each in outcomes] == [True, False, True]
 
 
 # --- accepting

@@ -9,7 +9,7 @@ Argon2 runs while no transaction is open. What it has found is therefore looked 
 """
 
 import hmac
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -40,6 +40,7 @@ from console.accounts.sessions import Lifetime
 from console.accounts.store import Candidate
 from console.limits import Limits
 from console.settings import Settings
+from console.together import Together
 from contracts import (
     AccountProfile,
     MailboxProofRequested,
@@ -79,6 +80,8 @@ class Accounts:
         self._allowances = Allowances(settings)
         self._accounts_key = settings.accounts_key_bytes
         self._lifetime = Lifetime(settings.session_lifetime, settings.session_idle)
+        self._sessions = Together(self._find_sessions)
+        self._tokens = Together(self._find_tokens)
 
     # --- signing up
 
@@ -189,8 +192,7 @@ class Accounts:
     async def session(self, token: str) -> Session | None:
         """The session of this token; none where it is unknown or has ended. That it was seen is noted, every few
         minutes."""
-        async with self._room.transaction() as transaction:
-            return await sessions.find(transaction.connection, token, self._room.clock(), self._lifetime)
+        return await self._sessions.ask(token)
 
     async def sign_out(self, session: Session) -> None:
         """Ends the session."""
@@ -329,10 +331,27 @@ class Accounts:
     async def account_of_token(self, secret: str) -> tuple[Account, Token] | None:
         """Whom a program acts for, and with which token; none where the token is unknown, revoked or too old. That it
         was used is noted, every few minutes."""
-        async with self._room.transaction() as transaction:
-            return await tokens.find(transaction.connection, secret, self._room.clock())
+        return await self._tokens.ask(secret)
 
     # --- steps
+
+    async def _find_sessions(self, asked: Sequence[str]) -> list[Session | None]:
+        now = self._room.clock()
+        async with self._room.reading() as connection:
+            found = await sessions.find(connection, asked, now, self._lifetime)
+        if seen := [session.session_id for session in found if session and session.seen_at == now]:
+            async with self._room.transaction() as transaction:
+                await sessions.note(transaction.connection, seen, now)
+        return found
+
+    async def _find_tokens(self, asked: Sequence[str]) -> list[tuple[Account, Token] | None]:
+        now = self._room.clock()
+        async with self._room.reading() as connection:
+            found = await tokens.find(connection, asked, now)
+        if used := [each[1].token_id for each in found if each and each[1].used_at == now]:
+            async with self._room.transaction() as transaction:
+                await tokens.note(transaction.connection, used, now)
+        return found
 
     async def _send_code(self, transaction: WorkTransaction, account: Account, now: datetime) -> None:
         connection = transaction.connection

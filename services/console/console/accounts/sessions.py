@@ -1,6 +1,7 @@
 """Sessions: browsers that are signed in, or about to prove a mailbox. Their tokens are stored as digests."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,8 +29,8 @@ _INSERT = text("""
 """)
 
 _FIND = text(f"""
-    SELECT {_SESSION} FROM sessions AS s JOIN accounts AS a USING (account_id)
-    WHERE s.token_digest = :token_digest AND s.expires_at > :now AND s.seen_at > :idle_since
+    SELECT s.token_digest, {_SESSION} FROM sessions AS s JOIN accounts AS a USING (account_id)
+    WHERE s.token_digest = ANY(CAST(:digests AS bytea[])) AND s.expires_at > :now AND s.seen_at > :idle_since
 """)  # noqa: S608
 
 _LIST = text(f"""
@@ -38,7 +39,12 @@ _LIST = text(f"""
     ORDER BY s.seen_at DESC, s.session_id DESC
 """)  # noqa: S608
 
-_NOTE = text("UPDATE sessions SET seen_at = :now WHERE session_id = :session_id AND seen_at < :now")
+# Nobody waits for a note: who has the row is noting it, too, or ends the session.
+_NOTE = text("""
+    UPDATE sessions SET seen_at = :now
+    WHERE session_id IN (SELECT session_id FROM sessions
+                         WHERE session_id = ANY(CAST(:ids AS uuid[])) AND seen_at < :now FOR UPDATE SKIP LOCKED)
+""")
 
 _SET_JOINING = text("UPDATE sessions SET joining_command_id = :command_id WHERE session_id = :session_id")
 
@@ -96,17 +102,20 @@ async def begin(
     return NewSession(token, session)
 
 
-async def find(connection: AsyncConnection, token: str, now: datetime, lifetime: Lifetime) -> Session | None:
-    """The session of this token, and notes that it was seen; none where it is unknown or has ended."""
-    values = {"token_digest": digest_of(token), "now": now, "idle_since": now - lifetime.idle}
-    row = (await connection.execute(_FIND, values)).one_or_none()
-    if row is None:
-        return None
-    session = _session(row)
-    if now - session.seen_at < _NOTED_EVERY:
-        return session
-    await connection.execute(_NOTE, {"session_id": session.session_id, "now": now})
-    return replace(session, seen_at=now)
+async def find(
+    connection: AsyncConnection, tokens: Sequence[str], now: datetime, lifetime: Lifetime
+) -> list[Session | None]:
+    """The session of each token; none where it is unknown or has ended. A session of which it is time to note that it
+    was seen is `seen_at` now."""
+    digests = [digest_of(token) for token in tokens]
+    rows = await connection.execute(_FIND, {"digests": digests, "now": now, "idle_since": now - lifetime.idle})
+    found = {bytes(row.token_digest): _seen(_session(row), now) for row in rows}
+    return [found.get(digest) for digest in digests]
+
+
+async def note(connection: AsyncConnection, session_ids: Sequence[UUID], now: datetime) -> None:
+    """Notes that they were seen."""
+    await connection.execute(_NOTE, {"ids": list(session_ids), "now": now})
 
 
 async def list_of(connection: AsyncConnection, account_id: UUID, now: datetime, lifetime: Lifetime) -> list[Session]:
@@ -128,6 +137,10 @@ async def end(connection: AsyncConnection, account_id: UUID, session_id: UUID) -
 async def end_all(connection: AsyncConnection, account_id: UUID, *, but: UUID | None = None) -> int:
     """Ends all sessions of the account, but for one; returns how many."""
     return (await connection.execute(_END_ALL, {"account_id": account_id, "but": but})).rowcount
+
+
+def _seen(session: Session, now: datetime) -> Session:
+    return session if now - session.seen_at < _NOTED_EVERY else replace(session, seen_at=now)
 
 
 def _session(row: Any) -> Session:

@@ -1,7 +1,7 @@
 """Tokens: programs that may act for a person. They are shown once, and stored as digests."""
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,11 +36,17 @@ _INSERT = text("""
 """)
 
 _FIND = text(f"""
-    SELECT {_TOKEN}, {COLUMNS} FROM tokens AS t JOIN accounts AS a USING (account_id)
-    WHERE t.token_digest = :token_digest AND (t.expires_at IS NULL OR t.expires_at > :now)
+    SELECT t.token_digest, {_TOKEN}, {COLUMNS} FROM tokens AS t JOIN accounts AS a USING (account_id)
+    WHERE t.token_digest = ANY(CAST(:digests AS bytea[])) AND (t.expires_at IS NULL OR t.expires_at > :now)
 """)  # noqa: S608
 
-_NOTE = text("UPDATE tokens SET used_at = :now WHERE token_id = :token_id AND (used_at IS NULL OR used_at < :now)")
+# Nobody waits for a note: who has the row is noting it, too, or revokes the token.
+_NOTE = text("""
+    UPDATE tokens SET used_at = :now
+    WHERE token_id IN (SELECT token_id FROM tokens
+                       WHERE token_id = ANY(CAST(:ids AS uuid[])) AND (used_at IS NULL OR used_at < :now)
+                       FOR UPDATE SKIP LOCKED)
+""")
 
 _LIST = text(f"""
     SELECT {_TOKEN} FROM tokens AS t WHERE t.account_id = :account_id ORDER BY t.created_at, t.token_id
@@ -91,17 +97,20 @@ async def create(
     return NewToken(secret, token)
 
 
-async def find(connection: AsyncConnection, secret: str, now: datetime) -> tuple[Account, Token] | None:
-    """The token with this secret and whose it is, and notes that it was used; none where it is unknown, revoked or too
-    old."""
-    row = (await connection.execute(_FIND, {"token_digest": digest_of(secret), "now": now})).one_or_none()
-    if row is None:
-        return None
-    account, token = account_of(row), _token(row)
-    if token.used_at is not None and now - token.used_at < _NOTED_EVERY:
-        return account, token
-    await connection.execute(_NOTE, {"token_id": token.token_id, "now": now})
-    return account, replace(token, used_at=now)
+async def find(
+    connection: AsyncConnection, secrets: Sequence[str], now: datetime
+) -> list[tuple[Account, Token] | None]:
+    """The token with each secret and whose it is; none where it is unknown, revoked or too old. A token of which it is
+    time to note that it was used is `used_at` now."""
+    digests = [digest_of(secret) for secret in secrets]
+    rows = await connection.execute(_FIND, {"digests": digests, "now": now})
+    found = {bytes(row.token_digest): (account_of(row), _used(_token(row), now)) for row in rows}
+    return [found.get(digest) for digest in digests]
+
+
+async def note(connection: AsyncConnection, token_ids: Sequence[UUID], now: datetime) -> None:
+    """Notes that they were used."""
+    await connection.execute(_NOTE, {"ids": list(token_ids), "now": now})
 
 
 async def list_of(connection: AsyncConnection, account_id: UUID) -> list[Token]:
@@ -117,6 +126,11 @@ async def revoke(connection: AsyncConnection, account_id: UUID, token_id: UUID) 
 async def revoke_all(connection: AsyncConnection, account_id: UUID) -> None:
     """Ends all tokens of the account."""
     await connection.execute(_REVOKE_ALL, {"account_id": account_id})
+
+
+def _used(token: Token, now: datetime) -> Token:
+    noted = token.used_at is not None and now - token.used_at < _NOTED_EVERY
+    return token if noted else replace(token, used_at=now)
 
 
 def _token(row: Any) -> Token:

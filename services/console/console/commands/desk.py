@@ -1,20 +1,22 @@
 """Sends what people ask of the other services, and waits for the truth.
 
-A command is committed together with its outbox row before anybody waits: an instance that is killed loses none. The
+A command is committed together with its outbox row before anybody waits: an instance that is killed loses none. Those
+that come while others are being committed share the next transaction, unless they have a key to claim in it. The
 outcome is written by whichever instance reads it from the topics; those who wait are woken by `Changes`.
 """
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from console.accounts.domain import Account
 from console.changes import Changes
 from console.commands import idempotency, store
-from console.commands.idempotency import RequestKey
+from console.commands.idempotency import Earlier, RequestKey
 from console.commands.outcome import Outcome
 from console.settings import Settings
+from console.together import Together
 from console.view.nouns import Invitation
 from console.view.queries import View
 from contracts import (
@@ -29,7 +31,7 @@ from contracts import (
     RemoveMember,
     RevokeInvitation,
 )
-from postroom import Room
+from postroom import Room, WorkTransaction
 from postroom.ids import uuid7
 
 
@@ -37,6 +39,7 @@ from postroom.ids import uuid7
 class _Asked:
     command: Command
     invitation_id: UUID | None = None
+    command_id: UUID = field(default_factory=uuid7)
 
 
 class Commands:
@@ -48,6 +51,8 @@ class Commands:
         self._room = room
         self._view = view
         self._changes = changes
+        self._sent = Together(self._send_together)
+        self._outcomes = Together(self._read_together)
 
     # --- organizations and members
 
@@ -165,19 +170,12 @@ class Commands:
     async def _ask(self, asked: Sequence[_Asked], key: RequestKey | None) -> list[Outcome]:
         if not asked:
             return []
-        sent = [(uuid7(), each.command) for each in asked]
-        ids = [command_id for command_id, _ in sent]
+        ids = [each.command_id for each in asked]
         # The watch begins before the commit, so that no answer is too quick for it.
         with self._changes.watch(*ids) as watch:
-            now = self._room.clock()
-            async with self._room.transaction() as transaction:
-                earlier = None
-                if key is not None:
-                    earlier = await idempotency.claim(transaction.connection, key, now, command_ids=ids)
-                if earlier is None:
-                    await store.insert(transaction.connection, sent, [each.invitation_id for each in asked], now)
-                    await transaction.send(sent, now=now)
-            if earlier is not None:
+            if key is None:
+                await self._sent.ask(asked)
+            elif earlier := await self._send_once(asked, key):
                 return await self.outcomes(earlier.command_ids)
             deadline = asyncio.get_running_loop().time() + self._timeout
             while True:
@@ -196,6 +194,32 @@ class Commands:
                 if not await watch.changed(deadline - asyncio.get_running_loop().time()):
                     return await self._read(ids)
 
-    async def _read(self, ids: Sequence[UUID]) -> list[Outcome]:
+    async def _send_together(self, asked: Sequence[Sequence[_Asked]]) -> list[None]:
+        """Commits what several requests have asked for."""
         async with self._room.transaction() as transaction:
-            return await store.read(transaction.connection, ids)
+            await self._send(transaction, [each for of_one in asked for each in of_one])
+        return [None] * len(asked)
+
+    async def _send_once(self, asked: Sequence[_Asked], key: RequestKey) -> Earlier | None:
+        """Commits what a request with a key has asked for; or answers what it did when it came before."""
+        ids = [each.command_id for each in asked]
+        async with self._room.transaction() as transaction:
+            earlier = await idempotency.claim(transaction.connection, key, self._room.clock(), command_ids=ids)
+            if earlier is None:
+                await self._send(transaction, asked)
+        return earlier
+
+    async def _send(self, transaction: WorkTransaction, asked: Sequence[_Asked]) -> None:
+        now = self._room.clock()
+        sent = [(each.command_id, each.command) for each in asked]
+        await store.insert(transaction.connection, sent, [each.invitation_id for each in asked], now)
+        await transaction.send(sent, now=now)
+
+    async def _read(self, ids: Sequence[UUID]) -> list[Outcome]:
+        """What is known of them, in the order of the ids; those that are not known are left out."""
+        return await self._outcomes.ask(ids)
+
+    async def _read_together(self, asked: Sequence[Sequence[UUID]]) -> list[list[Outcome]]:
+        async with self._room.reading() as connection:
+            found = await store.read(connection, {each for ids in asked for each in ids})
+        return [[found[each] for each in ids if each in found] for ids in asked]

@@ -1,6 +1,6 @@
 """SQL of commands: what was sent, and what is known of its outcome. The outcomes are written by console.view.store."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -56,11 +56,10 @@ async def insert(
     )
 
 
-async def read(connection: AsyncConnection, ids: Sequence[UUID]) -> list[Outcome]:
-    """What is known of them, in the order of the ids; those that are not known are left out."""
+async def read(connection: AsyncConnection, ids: Collection[UUID]) -> dict[UUID, Outcome]:
+    """What is known of them; those that are not known are left out."""
     rows = await connection.execute(_READ, {"ids": list(ids)})
-    found = {row.command_id: _outcome(row) for row in rows}
-    return [found[each] for each in ids if each in found]
+    return {row.command_id: _outcome(row) for row in rows}
 
 
 async def forget(connection: AsyncConnection, now: datetime, *, kept: timedelta) -> int:

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import TextClause, text
 
 from console.changes import Changes
+from console.together import Together
 from console.view.nouns import Invitation, Member, Membership, Organization, Page
 from postroom import Room
 
@@ -25,15 +26,17 @@ _BEGINNING = (datetime.fromtimestamp(0, UTC), UUID(int=0))
 _EXPIRED_SHOWN = timedelta(days=30)
 
 # Facts of two organizations come in any order: for a moment an account may seem to be in both. The newer counts.
-_MEMBERSHIP = text("""
-    SELECT organization_id, name, organizations.version, revision, role, joined_at
+_MEMBERSHIPS = text("""
+    SELECT DISTINCT ON (account_id)
+           account_id, organization_id, name, organizations.version, revision, role, joined_at
     FROM members JOIN organizations USING (organization_id)
-    WHERE account_id = :account_id AND role IS NOT NULL
-    ORDER BY joined_at DESC
-    LIMIT 1
+    WHERE account_id = ANY(CAST(:ids AS uuid[])) AND role IS NOT NULL
+    ORDER BY account_id, joined_at DESC
 """)
 
-_VERSION = text("SELECT version FROM organizations WHERE organization_id = :organization_id")
+_VERSIONS = text("""
+    SELECT organization_id, version FROM organizations WHERE organization_id = ANY(CAST(:ids AS uuid[]))
+""")
 
 _ORGANIZATION = text("""
     SELECT organization_id, name, version, revision, created_at,
@@ -86,27 +89,30 @@ _INVITATIONS = text(f"""
     LIMIT :limit
 """)  # noqa: S608
 _INVITATION = text(f"SELECT {_INVITATION_COLUMNS} FROM invitations WHERE invitation_id = :invitation_id")  # noqa: S608
-_BY_DIGEST = text(f"SELECT {_INVITATION_COLUMNS} FROM invitations WHERE code_digest = :code_digest")  # noqa: S608
+_BY_DIGESTS = text(f"""
+    SELECT {_INVITATION_COLUMNS} FROM invitations WHERE code_digest = ANY(CAST(:digests AS text[]))
+""")  # noqa: S608
 
 
 class View:
-    """Reads the view. Every question is one statement in a transaction of its own."""
+    """Reads the view. Every question is one statement; what every request asks is asked together."""
 
     def __init__(self, room: Room, changes: Changes, *, patience: float = _PATIENCE) -> None:
         """`patience` is for links that are not known yet, in seconds."""
         self._room = room
         self._changes = changes
         self._patience = patience
+        self._memberships = Together(self._find_memberships)
+        self._versions = Together(self._find_versions)
+        self._by_digest = Together(self._find_by_digests)
 
     async def membership(self, account_id: UUID) -> Membership | None:
         """The organization that the account is in, and as what; none where it is in none."""
-        row = await self._one(_MEMBERSHIP, account_id=account_id)
-        return None if row is None else Membership(*row)
+        return await self._memberships.ask(account_id)
 
     async def version(self, organization_id: UUID) -> int | None:
         """The newest version that membership has told of it: what commands say that their sender has seen."""
-        row = await self._one(_VERSION, organization_id=organization_id)
-        return row.version or None if row is not None else None
+        return await self._versions.ask(organization_id)
 
     async def organization(self, organization_id: UUID) -> Organization | None:
         """The organization, and how many belong to it."""
@@ -146,26 +152,41 @@ class View:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._patience
         while True:
-            row = await self._one(_BY_DIGEST, code_digest=code_digest)
-            if row is not None:
-                return Invitation(*row)
+            found = await self._by_digest.ask(code_digest)
+            if found is not None:
+                return found
             if loop.time() >= deadline or self._changes.stopping:
                 return None
             await self._changes.anything(min(_LOOK_AGAIN, deadline - loop.time()))
 
-    async def _one(self, statement: TextClause, **parameters: object) -> Any:
-        async with self._room.transaction() as transaction:
-            return (await transaction.connection.execute(statement, parameters)).one_or_none()
+    async def _find_memberships(self, account_ids: Sequence[UUID]) -> list[Membership | None]:
+        rows = await self._all(_MEMBERSHIPS, ids=list(set(account_ids)))
+        found = {account_id: Membership(*membership) for account_id, *membership in rows}
+        return [found.get(each) for each in account_ids]
 
-    async def _page(self, statement: TextClause, after: str | None, limit: int, **parameters: object) -> list[Any]:
+    async def _find_versions(self, organization_ids: Sequence[UUID]) -> list[int | None]:
+        rows = await self._all(_VERSIONS, ids=list(set(organization_ids)))
+        found = {row.organization_id: row.version for row in rows}
+        return [found.get(each) or None for each in organization_ids]
+
+    async def _find_by_digests(self, digests: Sequence[str]) -> list[Invitation | None]:
+        rows = await self._all(_BY_DIGESTS, digests=list(set(digests)))
+        found = {row.code_digest: Invitation(*row) for row in rows}
+        return [found.get(each) for each in digests]
+
+    async def _one(self, statement: TextClause, **parameters: object) -> Any:
+        rows = await self._all(statement, **parameters)
+        return rows[0] if rows else None
+
+    async def _all(self, statement: TextClause, **parameters: object) -> Sequence[Any]:
+        async with self._room.reading() as connection:
+            return (await connection.execute(statement, parameters)).all()
+
+    async def _page(self, statement: TextClause, after: str | None, limit: int, **parameters: object) -> Sequence[Any]:
         instant, last_id = (
             _read_cursor(after) if after else (datetime.fromisoformat("1970-01-01T00:00:00Z"), UUID(int=0))
         )
-        async with self._room.transaction() as transaction:
-            found = await transaction.connection.execute(
-                statement, {"after_instant": instant, "after_id": last_id, "limit": limit + 1, **parameters}
-            )
-            return list(found)
+        return await self._all(statement, after_instant=instant, after_id=last_id, limit=limit + 1, **parameters)
 
 
 def _member(row: Any) -> tuple[Any, ...]:
