@@ -186,10 +186,14 @@ class Relay:
 
     async def _relay(self, outbox: Outbox, producer: Producer) -> None:
         while True:
+            # Before the outbox is read: what is committed from now on wakes the relay again.
             self._awake.clear()
-            while count := await relay_oldest(outbox, producer, self._batch_size):
-                self._metrics.relayed.inc(count)
-            if self._stop.is_set():
+            stopping = self._stop.is_set()
+            count = await relay_oldest(outbox, producer, self._batch_size)
+            self._metrics.relayed.inc(count)
+            if count == self._batch_size:
+                continue
+            if stopping:
                 return
             try:
                 async with asyncio.timeout(self._poll_interval):
