@@ -10,6 +10,8 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, 
 _SECONDS = 15
 _EXPECTED = "Failed to load resource: the server responded with a status of 4"
 """What Chromium writes about a page that answers with a status of its own, such as that of a dead link."""
+_RULES = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
+"""The rule that came with WCAG 2.2 has to be asked for."""
 
 
 class Tabs:
@@ -58,9 +60,9 @@ class Tabs:
             self.offences.append(f"{message.type}: {message.text}")
 
 
-async def violations(page: Page) -> list[str]:
-    """What axe-core finds against WCAG 2.2 AA, and against its best practices."""
-    results = await Axe().run(page)
+async def violations(page: Page, *rules: str) -> list[str]:
+    """What axe-core finds against WCAG 2.2 AA, and against its best practices; or by these of its rules alone."""
+    results = await Axe().run(page, options={"runOnly": list(rules)} if rules else None)
     return [
         f"{violation['id']}: {violation['help']}: {[node['html'][:200] for node in violation['nodes']]}"
         for violation in results.response["violations"]
