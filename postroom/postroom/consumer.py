@@ -35,15 +35,18 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]
 
     `getmany` waits until there is something: an empty answer would make the subscriber sleep, and cost every message
     that finds a quiet service up to 200 ms. `commit` writes down how far the last batch reached and returns; the
-    offsets are committed behind the next batch, one commit at a time. What a crash leaves uncommitted comes again, and
-    the inbox knows it.
+    offsets are committed behind the next batches, one commit at a time, and not for each of them. What a crash leaves
+    uncommitted comes again, and the inbox knows it.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, commit_interval: float, **kwargs: Any) -> None:
+        """`commit_interval`, in seconds, is how long acknowledged batches wait for later ones to be committed with."""
         super().__init__(*args, **kwargs)
+        self._commit_interval = commit_interval
         self._handed_out: dict[TopicPartition, int] = {}
         self._to_commit: dict[TopicPartition, int] = {}
         self._committing: asyncio.Task[None] | None = None
+        self._flushing = asyncio.Event()
         self.working_since: float | None = None
         """When (monotonic seconds) the batch in hand was handed out; none while waiting for one."""
 
@@ -71,8 +74,13 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]
 
     async def flush_commits(self) -> None:
         """Returns when every batch that was acknowledged is committed, or cannot be soon: Kafka may be away."""
-        if self._committing is not None:
+        if self._committing is None:
+            return
+        self._flushing.set()
+        try:
             await asyncio.wait([self._committing], timeout=_FLUSH_WITHIN)
+        finally:
+            self._flushing.clear()
 
     async def stop(self) -> None:
         await self.flush_commits()
@@ -80,6 +88,7 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]
 
     async def _commit_behind(self) -> None:
         while self._to_commit:
+            await self._pause()
             offsets, self._to_commit = self._to_commit, {}
             assigned = self.assignment()
             mine = {partition: offset for partition, offset in offsets.items() if partition in assigned}
@@ -89,6 +98,14 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]
             except (KafkaError, IllegalStateError) as error:
                 # Whoever gets these partitions reads the records again, and its inbox knows them.
                 log.info("offsets were not committed", error=describe(error))
+
+    async def _pause(self) -> None:
+        """Waits for further batches, unless nobody can wait for them any more."""
+        try:
+            async with asyncio.timeout(self._commit_interval):
+                await self._flushing.wait()
+        except TimeoutError:
+            pass
 
 
 class _CommitBeforeRevoked(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -127,6 +144,7 @@ class Consumer:
             logger=None,
         )
         session_timeout_ms = int(settings.kafka_session_timeout.total_seconds() * 1000)
+        self._commit_interval = settings.commit_interval.total_seconds()
         self._subscriber = self.broker.subscriber(
             *topics,
             group_id=group,
@@ -159,7 +177,7 @@ class Consumer:
         config = self.broker.config.broker_config
         # FastStream builds its consumers by this; ours takes the same options.
         options = config.builder.keywords if isinstance(config.builder, partial) else {}
-        config.builder = partial(BatchConsumer, **options)
+        config.builder = partial(BatchConsumer, commit_interval=self._commit_interval, **options)
         await self.broker.start()
 
     async def stop(self) -> None:

@@ -45,6 +45,8 @@ class ServiceSettings(BaseSettings):
 
     batch_size: int = Field(default=500, ge=1)
     """The most records of one transaction."""
+    commit_interval: timedelta = timedelta(seconds=0.25)
+    """How long the offsets of handled records may wait to be committed; after a crash as much comes again."""
     attempts: int = Field(default=3, ge=1)
     """How often a message that fails by itself is tried before it is a dead letter."""
     defer_for: timedelta = timedelta(seconds=60)

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from faststream import AckPolicy
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -30,7 +30,7 @@ from toy_service import (
 
 from postroom import Service, ServiceSettings
 from postroom.cli import main
-from postroom.consumer import Consumer
+from postroom.consumer import BatchConsumer, Consumer
 from postroom.database import async_url
 from postroom.kafka import create_admin, create_producer
 from postroom.process import Process
@@ -356,3 +356,47 @@ async def test_what_was_acknowledged_is_committed_when_a_consumer_stops(toy: Toy
         finally:
             await consumer.stop()
     assert [offset for batch in handed_out for offset in batch] == [0, 1, 2], "each of them once"
+
+
+async def test_the_offsets_of_many_batches_are_committed_together(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    handed_out: list[list[int]] = []
+    committed: list[list[int]] = []
+
+    async def process(records: Sequence[Record]) -> None:
+        handed_out.append([record.offset for record in records])
+
+    async def commit(driver: AIOKafkaConsumer, offsets: dict[TopicPartition, int]) -> None:
+        committed.append(list(offsets.values()))
+        await to_kafka(driver, offsets)
+
+    to_kafka = AIOKafkaConsumer.commit
+    monkeypatch.setattr(AIOKafkaConsumer, "commit", commit)
+    await toy.send(*amounts(1, 2, 3, 4, 5))
+    settings = toy.new_settings(batch_size=1, commit_interval=3600)
+    consumer = Consumer(settings, f"{toy.name}_seldom", [toy.commands.name], process)
+    await consumer.start()
+    try:
+        await until(lambda: _is_handed_out([[], *handed_out], 5))
+    finally:
+        await consumer.stop()
+    assert len(handed_out) == 5
+    assert committed == [[5]]
+
+
+async def test_what_a_crash_leaves_uncommitted_comes_again_and_is_known(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def crash(_: object) -> None: ...
+
+    with monkeypatch.context() as dying:
+        dying.setattr(BatchConsumer, "flush_commits", crash)
+        async with running(toy.service(toy.new_settings(commit_interval=3600))):
+            await toy.send(*amounts(1, 2, 3))
+            await until(lambda: _is(toy, 6))
+
+    async with running(toy.service()):
+        await toy.send(*amounts(4))  # Behind the others: when it is handled, they have come again.
+        await until(lambda: _is(toy, 10))
+        metrics = (await get(toy.settings, "/metrics")).text
+    counted = [line for line in metrics.splitlines() if line.startswith("postroom_messages_total{")]
+    assert [line.split()[-1] for line in counted if 'outcome="duplicate"' in line] == ["3.0"]
