@@ -35,6 +35,8 @@ log = structlog.get_logger()
 
 _STUCK_AFTER = 300.0
 """Seconds after which a batch that is still in hand means that this process makes no progress."""
+_LOOK_FOR_DEFERRED = 1.0
+"""Seconds after which is looked for deferred messages that another process may have left."""
 
 _PING = text("SELECT 1")
 _OUTBOX = text("""
@@ -218,16 +220,21 @@ class Process(Generic[W]):
     # --- deferred messages
 
     async def _resume_deferred(self) -> None:
-        """Hands deferred messages in again: soon after they were deferred here, and within a second where another
+        """Hands deferred messages in again: when they fall due that were deferred here, and a little later where another
         process left them."""
         while not self.stopping.is_set():
-            if await self._processor.resume():
-                continue
-            await self._room.woken(self._seconds_until_due())
+            if not await self._processor.resume():
+                await self._until_due()
 
-    def _seconds_until_due(self) -> float:
-        at, self._processor.deferred_at = self._processor.deferred_at, None
-        return 1.0 if at is None else min(1.0, max(0.005, (at - self._service.clock()).total_seconds()))
+    async def _until_due(self) -> None:
+        """Returns when a message that was deferred here falls due, or when it is time to look for others."""
+        look_at = time.monotonic() + _LOOK_FOR_DEFERRED
+        while not self.stopping.is_set() and (wait := look_at - time.monotonic()) > 0:
+            at, self._processor.deferred_at = self._processor.deferred_at, None
+            if at is not None:
+                wait = min(wait, max(0.005, (at - self._service.clock()).total_seconds()))
+                look_at = time.monotonic() + wait
+            await self._room.woken(wait)
 
     # --- what it says of itself
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -28,7 +30,7 @@ from toy_service import (
     transfer,
 )
 
-from postroom import Service, ServiceSettings
+from postroom import Service, ServiceSettings, utc_now
 from postroom.cli import main
 from postroom.consumer import BatchConsumer, Consumer
 from postroom.database import async_url
@@ -400,3 +402,38 @@ async def test_what_a_crash_leaves_uncommitted_comes_again_and_is_known(
         metrics = (await get(toy.settings, "/metrics")).text
     counted = [line for line in metrics.splitlines() if line.startswith("postroom_messages_total{")]
     assert [line.split()[-1] for line in counted if 'outcome="duplicate"' in line] == ["3.0"]
+
+
+async def test_deferred_messages_are_looked_for_when_one_falls_due_and_not_after_every_batch(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+
+    async def resume() -> int:
+        looks.append(time.monotonic())
+        return 0
+
+    process = Process(toy.service(), asyncio.Event())
+    monkeypatch.setattr(process._processor, "resume", resume)
+    monkeypatch.setattr("postroom.process._LOOK_FOR_DEFERRED", 3600.0)
+    resuming = asyncio.create_task(process._resume_deferred())
+    try:
+        await until(lambda: _have_come(looks, 1))
+        for _ in range(20):
+            process._room.wake()
+            await asyncio.sleep(0)
+        assert len(looks) == 1
+
+        process._processor.deferred_at = utc_now() + timedelta(seconds=0.1)
+        process._room.wake()
+        await until(lambda: _have_come(looks, 2))
+        assert looks[1] - looks[0] >= 0.1
+    finally:
+        process.stopping.set()
+        process._room.wake()
+        await resuming
+        await process._engine.dispose()
+
+
+async def _have_come(looks: Sequence[float], count: int) -> bool:
+    return len(looks) >= count
