@@ -3,7 +3,7 @@
 import asyncio
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 from people import PASSWORD, People
@@ -257,12 +257,12 @@ async def hold_back(route: Route) -> None:
 
 @pytest.mark.parametrize("proxy", [refuse, hold_back])
 async def test_where_a_proxy_lets_no_stream_through_the_table_follows_as_well(
-    people: People, tabs: Tabs, proxy: object
+    people: People, tabs: Tabs, proxy: Callable[[Route], Awaitable[None]]
 ) -> None:
     team = await a_team(people)
     invitation_id = await team.invite("invitee")
     page = await tabs.open("/dashboard", person=team.owner)
-    await page.context.route(f"**{PAGE}/live", proxy)  # type: ignore[arg-type]
+    await page.context.route(f"**{PAGE}/live", proxy)
     await page.goto(PAGE)
     await expect(row(page, people.address("invitee"))).to_contain_text("Letter sent", timeout=_POLLED)
     await team.revoke(invitation_id)

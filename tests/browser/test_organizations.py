@@ -109,7 +109,7 @@ async def test_an_account_is_in_at_most_one_organization(people: People, tabs: T
 # --- roles
 
 
-async def test_admins_and_the_owner_may_promote_demote_and_remove(people: People, tabs: Tabs) -> None:
+async def test_admins_and_the_owner_may_promote_and_demote(people: People, tabs: Tabs) -> None:
     team = await a_team(people)
     admin, member = await team.admin(), await team.member()
     for reader in (admin, team.owner):
@@ -117,14 +117,19 @@ async def test_admins_and_the_owner_may_promote_demote_and_remove(people: People
         await button(row(page, member.address), "Make admin").click()
         await expect(success(page)).to_contain_text("Member is an admin now.")
         await expect(row(page, member.address)).to_contain_text("Admin")
-
         await button(row(page, member.address), "Make member").click()
         await expect(success(page)).to_contain_text("Member is a member now, and no admin.")
         await expect(button(row(page, member.address), "Make admin")).to_be_visible()
 
-    await click_twice(page, member, "Remove")
-    await expect(success(page)).to_contain_text("Member was removed from the organization.")
-    await expect(row(page, member.address)).to_have_count(0)
+
+async def test_admins_and_the_owner_may_remove(people: People, tabs: Tabs) -> None:
+    team = await a_team(people)
+    admin, one, other = await team.admin(), await team.member("one"), await team.member("other")
+    for reader, removed in ((admin, one), (team.owner, other)):
+        page = await tabs.open(PAGE, person=reader)
+        await click_twice(page, removed, "Remove")
+        await expect(success(page)).to_contain_text(f"{removed.name} was removed from the organization.")
+        await expect(row(page, removed.address)).to_have_count(0)
 
 
 async def test_the_owner_can_be_neither_demoted_nor_removed_and_cannot_leave(people: People, tabs: Tabs) -> None:
