@@ -39,10 +39,13 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]
     uncommitted comes again, and the inbox knows it.
     """
 
-    def __init__(self, *args: Any, commit_interval: float, **kwargs: Any) -> None:
-        """`commit_interval`, in seconds, is how long acknowledged batches wait for later ones to be committed with."""
+    def __init__(self, *args: Any, batch_interval: float, commit_interval: float, **kwargs: Any) -> None:
+        """Seconds: `batch_interval` lies at least between two batches; for `commit_interval` those that were
+        acknowledged wait for later ones to be committed with."""
         super().__init__(*args, **kwargs)
+        self._batch_interval = batch_interval
         self._commit_interval = commit_interval
+        self._next_batch_at = 0.0
         self._handed_out: dict[TopicPartition, int] = {}
         self._to_commit: dict[TopicPartition, int] = {}
         self._committing: asyncio.Task[None] | None = None
@@ -54,6 +57,8 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]
         self, *partitions: TopicPartition, timeout_ms: float = 0, max_records: int | None = None
     ) -> dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]:
         self.working_since = None
+        # Records that come meanwhile are in the next batch.
+        await asyncio.sleep(max(0.0, self._next_batch_at - time.monotonic()))
         while True:
             batches: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]] = await super().getmany(
                 *partitions, timeout_ms=60_000, max_records=max_records
@@ -61,6 +66,7 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]
             if batches:
                 self._handed_out = {partition: records[-1].offset + 1 for partition, records in batches.items()}
                 self.working_since = time.monotonic()
+                self._next_batch_at = self.working_since + self._batch_interval
                 return batches
 
     async def commit(self, offsets: Any = None) -> None:
@@ -144,7 +150,10 @@ class Consumer:
             logger=None,
         )
         session_timeout_ms = int(settings.kafka_session_timeout.total_seconds() * 1000)
-        self._commit_interval = settings.commit_interval.total_seconds()
+        self._intervals = {
+            "batch_interval": settings.batch_interval.total_seconds(),
+            "commit_interval": settings.commit_interval.total_seconds(),
+        }
         self._subscriber = self.broker.subscriber(
             *topics,
             group_id=group,
@@ -177,7 +186,7 @@ class Consumer:
         config = self.broker.config.broker_config
         # FastStream builds its consumers by this; ours takes the same options.
         options = config.builder.keywords if isinstance(config.builder, partial) else {}
-        config.builder = partial(BatchConsumer, commit_interval=self._commit_interval, **options)
+        config.builder = partial(BatchConsumer, **self._intervals, **options)
         await self.broker.start()
 
     async def stop(self) -> None:

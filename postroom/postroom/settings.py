@@ -45,6 +45,9 @@ class ServiceSettings(BaseSettings):
 
     batch_size: int = Field(default=500, ge=1)
     """The most records of one transaction."""
+    batch_interval: timedelta = timedelta(0)
+    """The least time between two batches. Where nobody waits for what a service does, fewer and larger batches do the
+    same for less; what comes when it is quiet is handled at once all the same."""
     commit_interval: timedelta = timedelta(seconds=0.25)
     """How long the offsets of handled records may wait to be committed; after a crash as much comes again."""
     attempts: int = Field(default=3, ge=1)

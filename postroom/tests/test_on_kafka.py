@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -402,6 +403,47 @@ async def test_what_a_crash_leaves_uncommitted_comes_again_and_is_known(
         metrics = (await get(toy.settings, "/metrics")).text
     counted = [line for line in metrics.splitlines() if line.startswith("postroom_messages_total{")]
     assert [line.split()[-1] for line in counted if 'outcome="duplicate"' in line] == ["3.0"]
+
+
+async def test_what_comes_soon_after_a_batch_waits_and_is_handled_together(toy: Toy) -> None:
+    batches: list[tuple[float, int]] = []
+
+    async def process(records: Sequence[Record]) -> None:
+        batches.append((time.monotonic(), len(records)))
+
+    settings = toy.new_settings(batch_interval=1)
+    consumer = Consumer(settings, f"{toy.name}_calm", [toy.commands.name], process)
+    await consumer.start()
+    try:
+        await toy.send(*amounts(1))
+        await until(lambda: _are_handled(batches, 1))
+        for number in (2, 3, 4):
+            await toy.send(*amounts(number))
+        await until(lambda: _are_handled(batches, 4))
+    finally:
+        await consumer.stop()
+    times = [at for at, _ in batches]
+    assert all(later - earlier >= 0.99 for earlier, later in pairwise(times))
+
+
+async def test_what_comes_when_it_is_quiet_is_handled_at_once(toy: Toy) -> None:
+    batches: list[tuple[float, int]] = []
+
+    async def process(records: Sequence[Record]) -> None:
+        batches.append((time.monotonic(), len(records)))
+
+    settings = toy.new_settings(batch_interval=3600)
+    consumer = Consumer(settings, f"{toy.name}_quiet", [toy.commands.name], process)
+    await consumer.start()
+    try:
+        await toy.send(*amounts(1))
+        await until(lambda: _are_handled(batches, 1))
+    finally:
+        await consumer.stop()
+
+
+async def _are_handled(batches: Sequence[tuple[float, int]], count: int) -> bool:
+    return sum(size for _, size in batches) >= count
 
 
 async def test_deferred_messages_are_looked_for_when_one_falls_due_and_not_after_every_batch(

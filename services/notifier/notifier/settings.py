@@ -42,6 +42,9 @@ class Settings(ServiceSettings):
     console_url: HttpUrl
     """Where the links of letters lead."""
 
+    batch_interval: timedelta = timedelta(seconds=0.05)
+    """The least time between two batches; letters take longer than that on their way anyway."""
+
     smtp_host: str
     """The mail server."""
     smtp_port: int = Field(default=25, ge=1, le=65535)
