@@ -220,8 +220,8 @@ class Process(Generic[W]):
     # --- deferred messages
 
     async def _resume_deferred(self) -> None:
-        """Hands deferred messages in again: when they fall due that were deferred here, and a little later where another
-        process left them."""
+        """Hands deferred messages in again: when they fall due that were deferred here, and a little later where
+        another process left them."""
         while not self.stopping.is_set():
             if not await self._processor.resume():
                 await self._until_due()
