@@ -9,7 +9,7 @@ DEV := $(VENV)/.installed-for-development
 DEMO := $(firstword $(wildcard $(DEV)) $(VENV)/.installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status test test-fast lint format types bench schemas constraints clean
+.PHONY: help demo up down status test test-fast lint format types bench screenshots schemas constraints clean
 
 help: ## Show this help
 	@echo "Latchkey: organization invitations as message-driven services"
@@ -46,6 +46,9 @@ types: $(DEV) ## Check types
 
 bench: $(DEV) ## Measure the chain against its floor, and invitations over HTTP (raw data, a picture and a page in bench/)
 	@$(RUN) -m bench
+
+screenshots: $(DEV) ## Photograph the console for the README (needs a Chromium or Chrome)
+	@$(RUN) tools/screenshots.py
 
 schemas: $(DEMO) ## Write the messages' JSON Schemas (contracts/schemas) and the catalogue of topics (docs/events.md)
 	@$(RUN) -m contracts schemas
