@@ -34,7 +34,7 @@ GRACE = 5
 PACKAGES = ("contracts", "postroom", "invites", "membership", "billing", "notifier", "console", "stack")
 """The importable packages, which mypy takes by name."""
 OTHER_CODE = ("conftest.py", "bench", "tools")
-TEST_FOLDERS = ("contracts/tests", "postroom/tests", "services/*/tests", "tests")
+TEST_FOLDERS = ("contracts/tests", "postroom/tests", "services/*/tests", "tests", "tests/*")
 """Each is a world of its own, with its own conftest.py, and is put on the path, as pytest does."""
 
 
@@ -117,7 +117,13 @@ def all_stages() -> dict[str, Stage]:
 def test_folders() -> list[list[str]]:
     """The folders of tests that hold Python files, each as arguments for mypy."""
     folders = sorted(str(folder.relative_to(ROOT)) for pattern in TEST_FOLDERS for folder in ROOT.glob(pattern))
-    return [[folder] for folder in folders if any((ROOT / folder).rglob("*.py"))]
+    # One folder may be within another, and has its own conftest.py, which mypy would take for the same module.
+    within = [f"^{folder}/.*/" for folder in folders]
+    return [
+        [folder, "--exclude", inner]
+        for folder, inner in zip(folders, within, strict=True)
+        if any((ROOT / folder).rglob("*.py"))
+    ]
 
 
 def run_stage(stage: Stage, console: Console) -> Outcome:

@@ -1,19 +1,13 @@
 """What is wrong with a page: for people who see, who hear, who use the keyboard, and who have a small screen."""
 
-from typing import Literal
-
 from playwright.async_api import Page
 from tabs import violations
 
 WIDE, NARROW, HEIGHT = 1280, 320, 800
 """Pixels. The narrow one is the wide one at a zoom of 400 % (WCAG 1.4.10)."""
-_SCHEMES: tuple[Literal["dark", "light"], ...] = ("dark", "light")
 _MOST_STOPS = 40
-"""Of a page of hundreds of links, the others are like the first."""
+"""Of the Tab key. Where a page has hundreds of links, the others are like the first."""
 _PATIENCE = 3
-
-_MOST_STOPS = 40
-"""Of the Tab key, on a page with very many."""
 
 _STRUCTURE = """
     () => {
@@ -60,15 +54,16 @@ _START = """
 
 
 async def flaws(page: Page) -> list[str]:
-    """In words; empty where nothing is wrong."""
+    """In words; empty where nothing is wrong. The page is left wide and light."""
     found: list[str] = await page.evaluate(_STRUCTURE)
     found += await _of_the_keyboard_at_rest(page)
-    await page.emulate_media(color_scheme="light", reduced_motion="reduce")
-    found += await violations(page)
     # Of what axe looks for, colours alone are others in the dark.
     await page.emulate_media(color_scheme="dark", reduced_motion="reduce")
     await page.evaluate(_PAINTED)
     found += [f"in the dark: {violation}" for violation in await violations(page, "color-contrast")]
+    await page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    await page.evaluate(_PAINTED)
+    found += await violations(page)
     for width in (NARROW, WIDE):
         await page.set_viewport_size({"width": width, "height": HEIGHT})
         needed = await page.evaluate("document.documentElement.scrollWidth")
@@ -79,6 +74,7 @@ async def flaws(page: Page) -> list[str]:
 
 async def _of_the_keyboard_at_rest(page: Page) -> list[str]:
     """A live page may change while its controls are being counted; then they are counted again."""
+    found: list[str] = []
     for _ in range(_PATIENCE):
         if not (found := await _of_the_keyboard(page)):
             break
@@ -87,7 +83,7 @@ async def _of_the_keyboard_at_rest(page: Page) -> list[str]:
 
 async def _of_the_keyboard(page: Page) -> list[str]:
     """Tab goes to every control, in their order, and one sees where it is. It begins with the link past the menus."""
-    found = []
+    found: list[str] = []
     for place in range(min(await page.evaluate(_START), _MOST_STOPS)):
         await page.keyboard.press("Tab")
         stop = await page.evaluate("window.stopAt()")

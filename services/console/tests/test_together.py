@@ -83,7 +83,7 @@ async def test_nobody_gets_an_answer_from_before_their_question() -> None:
     await asyncio.sleep(0)
     may_answer.set()
 
-    assert await asyncio.gather(early, late) == [1, 2]
+    assert list(await asyncio.gather(early, late)) == [1, 2]
 
 
 async def test_a_failure_is_everybodys_who_shares_the_call_and_nobody_elses(
@@ -121,7 +121,7 @@ async def test_who_gives_up_takes_nothing_from_the_others(source: Source, togeth
     impatient.cancel()
     source.answer(2)
 
-    assert await asyncio.gather(asked[1], patient) == [4, 16]
+    assert list(await asyncio.gather(asked[1], patient)) == [4, 16]
     assert source.calls == [[1, 2], [4]], "what nobody waits for is not asked"
     assert asked[0].cancelled()
 

@@ -106,7 +106,7 @@ async def test_the_reminder_s_fate_does_not_touch_the_row(database_url: str) -> 
 async def test_an_end_is_an_end_in_whatever_order_it_is_heard(
     database_url: str, fact: type[Message], state: str, order: str
 ) -> None:
-    fields = {
+    fields: dict[type[Message], dict[str, Any]] = {
         InvitationSuperseded: {"superseded_by": uuid7(), "superseded_at": NOON},
         InvitationRevoked: {"reason": "revoked", "revoked_by": OWNER, "revoked_at": NOON},
         InvitationDeclined: {"declined_by": None, "declined_at": NOON},
@@ -114,7 +114,7 @@ async def test_an_end_is_an_end_in_whatever_order_it_is_heard(
     }
     async with console_world(database_url) as (console,):
         issued = console.player.issued(ORGANIZATION, "invitee@example.com", OWNER)
-        ended = fact.model_validate(about(issued, 5) | fields[fact])  # type: ignore[index]  # of its own type
+        ended = fact.model_validate(about(issued, 5) | fields[fact])
         reopened = InvitationReopened(
             **about(issued, 3), account_id=MEMBER, reason="x", expires_at=issued.expires_at, reopened_at=NOON
         )

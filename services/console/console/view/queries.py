@@ -75,7 +75,7 @@ _INVITATIONS = text(f"""
     FROM invitations
     WHERE organization_id = :organization_id AND state IN ('pending', 'accepting', 'expired') AND address <> ''
       AND (issued_at, invitation_id) > (CAST(:after_instant AS timestamptz), CAST(:after_id AS uuid))
-      AND (state = 'accepting' OR expires_at > :now
+      AND (state = 'accepting' OR (state = 'pending' AND expires_at > :now)
            OR (expires_at > :shown_since
                AND NOT EXISTS (SELECT 1 FROM invitations AS newer
                                WHERE newer.organization_id = invitations.organization_id

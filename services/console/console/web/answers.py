@@ -102,7 +102,9 @@ def keep_visitor(request: Request, response: Response) -> None:
 
 
 def _keep_toasts(response: Response, toasts: Sequence[Toast], edge: Edge) -> None:
-    content = json.dumps([asdict(toast) for toast in toasts[:_MOST_TOASTS]], separators=(",", ":")).encode()
+    content = json.dumps(
+        [asdict(toast) for toast in toasts[:_MOST_TOASTS]], ensure_ascii=False, separators=(",", ":")
+    ).encode()
     parts = (content, _signature(content, edge))
     value = ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
     response.set_cookie(
