@@ -24,6 +24,11 @@ _IDS_AT_A_TIME = 200
 """PostgreSQL carries 8000 bytes in a notification."""
 
 _NOTIFY = text("SELECT pg_notify('console_changes', ids) FROM unnest(CAST(:payloads AS text[])) AS payload (ids)")
+_SHOW = text("""
+    UPDATE organizations SET revision = revision + 1
+    WHERE organization_id IN (SELECT organization_id FROM members WHERE account_id = :account_id AND role IS NOT NULL)
+    RETURNING organization_id
+""")
 _REVISION = text("SELECT revision FROM organizations WHERE organization_id = :organization_id")
 
 
@@ -33,6 +38,11 @@ async def tell(connection: AsyncConnection, ids: Iterable[UUID]) -> None:
     payloads = [",".join(texts[at : at + _IDS_AT_A_TIME]) for at in range(0, len(texts), _IDS_AT_A_TIME)]
     if payloads:
         await connection.execute(_NOTIFY, {"payloads": payloads})
+
+
+async def tell_of_account(connection: AsyncConnection, account_id: UUID) -> None:
+    """Wakes who watches the organization of this account, since its members table shows something else of it."""
+    await tell(connection, (await connection.execute(_SHOW, {"account_id": account_id})).scalars())
 
 
 class Watch:

@@ -122,6 +122,18 @@ async def test_the_table_is_sent_again_only_when_it_has_changed(console: Console
     assert (await browser.http.get(f"{PAGE}/table", headers=known)).status_code == 200
 
 
+async def test_a_new_name_is_news_of_the_table(console: ConsoleWorld, browser: PageBrowser) -> None:
+    known = {"if-none-match": (await browser.http.get(f"{PAGE}/table")).headers["etag"]}
+    async with PageBrowser(console) as admin:
+        await admin.sign_in(ADMIN)
+        await admin.go("/account")
+        await admin.send("/account/name", name="Another Name")
+    changed = await browser.http.get(f"{PAGE}/table", headers=known)
+
+    assert changed.status_code == 200
+    assert "Another Name" in changed.text
+
+
 async def test_a_table_is_for_the_session_whose_forms_are_in_it(console: ConsoleWorld, browser: PageBrowser) -> None:
     first = await browser.http.get(f"{PAGE}/table")
     async with PageBrowser(console) as another:

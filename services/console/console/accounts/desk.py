@@ -17,7 +17,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.exc import IntegrityError
 
-from console import limits
+from console import changes, limits
 from console.accounts import challenges, sessions, store, tokens
 from console.accounts.addresses import MailAddress, parse_address
 from console.accounts.allowances import Allowances
@@ -277,6 +277,7 @@ class Accounts:
         name = parse_name(name)
         async with self._room.transaction() as transaction:
             renamed = await store.rename(transaction.connection, account.account_id, name)
+            await changes.tell_of_account(transaction.connection, account.account_id)
             await transaction.send([(uuid7(), _profile(renamed))], now=self._room.clock())
         return renamed
 
