@@ -330,6 +330,7 @@ _DAY = r"\d{1,2} [A-Z][a-z]{2} \d{4}"
         (expired, "This invitation has expired", f"It worked until {_DAY}", "Ask Owner, or another admin, to invite"),
         (unknown, "There is no such invitation", "may not be complete", "Copy the whole link from the letter"),
     ],
+    ids=["superseded", "revoked", "declined", "expired", "unknown"],
 )
 async def test_a_link_that_works_no_more_says_what_happened_and_what_to_do_and_to_everybody_the_same(
     people: People, tabs: Tabs, platform: Platform, end: End, heading: str, what_happened: str, what_to_do: str
@@ -354,6 +355,7 @@ async def test_a_link_that_was_used_says_so_to_everybody_but_who_has_joined_by_i
         await expect(page.get_by_role("heading", name="This invitation has been used")).to_be_visible()
         await expect(page.get_by_text("ask Owner, or another admin, for a new one")).to_be_visible()
         await expect(page.get_by_role("main")).not_to_contain_text(invitee.address)
+    page = await tabs.open(path_of(code))
     await page.get_by_role("link", name="Sign in").click()
     await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
