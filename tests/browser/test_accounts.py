@@ -1,6 +1,7 @@
 """Accounts in the browser: signing up, in and out, passwords, sessions, tokens. Each test is named as its sentence."""
 
 import re
+from collections.abc import Awaitable, Callable
 
 import pytest
 from opened_letter import RESET, click_in_letter
@@ -190,11 +191,12 @@ async def test_whether_an_address_has_an_account_its_mailbox_is_told_and_no_page
     async def seen_by(address: str) -> list[str]:
         """What somebody sees who tries the address everywhere."""
         page, seen = await tabs.open("/sign-in"), []
-        for path, attempt in (
-            ("/sign-in", lambda: sign_in(page, address, "not the password")),
-            ("/forgot-password", lambda: ask_for_reset(page, address)),
-            ("/sign-up", lambda: sign_up(page, address, "Somebody")),
-        ):
+        attempts: dict[str, Callable[[], Awaitable[None]]] = {
+            "/sign-in": lambda: sign_in(page, address, "not the password"),
+            "/forgot-password": lambda: ask_for_reset(page, address),
+            "/sign-up": lambda: sign_up(page, address, "Somebody"),
+        }
+        for path, attempt in attempts.items():
             await page.goto(path)
             async with page.expect_navigation():
                 await attempt()
