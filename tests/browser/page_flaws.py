@@ -58,10 +58,10 @@ async def flaws(page: Page) -> list[str]:
     found: list[str] = await page.evaluate(_STRUCTURE)
     found += await _of_the_keyboard_at_rest(page)
     # Of what axe looks for, colours alone are others in the dark.
-    await page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    await page.emulate_media(color_scheme="dark")
     await page.evaluate(_PAINTED)
     found += [f"in the dark: {violation}" for violation in await violations(page, "color-contrast")]
-    await page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    await page.emulate_media(color_scheme="light")
     await page.evaluate(_PAINTED)
     found += await violations(page)
     for width in (NARROW, WIDE):
