@@ -95,9 +95,7 @@ async def _rate_limited(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
-        response = await _error(
-            request, 404, "There is no such page", "Check the address, or go back."
-        )
+        response = await _error(request, 404, "There is no such page", "Check the address, or go back.")
     else:
         response = await _error(request, error.status_code, "That did not work", "Go back, and try once more.")
     response.headers.update(error.headers or {})
