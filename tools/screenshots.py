@@ -30,7 +30,7 @@ class Picture:
     who: str | None
     path: str
     width: int = 1280
-    height: int = 800
+    height: int = 900
     scheme: str = "light"
 
 
@@ -38,10 +38,10 @@ PICTURES = (
     Picture("organization", "owner", _ORGANIZATION),
     Picture("organization-dark", "owner", f"{_ORGANIZATION}?add=1", scheme="dark"),
     Picture("organization-phone", "owner", _ORGANIZATION, width=375, height=750),
-    Picture("dashboard", "member", "/dashboard"),
-    Picture("invitation", None, "/org-invite/{link}/", width=600),
-    Picture("other-address", "member", "/org-invite/{link}/", width=600),
-    Picture("api", None, "/api/v1/docs"),
+    Picture("dashboard", "member", "/dashboard", height=560),
+    Picture("invitation", None, "/org-invite/{link}/", width=600, height=800),
+    Picture("other-address", "member", "/org-invite/{link}/", width=600, height=800),
+    Picture("api", None, "/api/v1/docs", width=1000, height=600),
 )
 
 
@@ -83,8 +83,8 @@ async def play(platform: Platform, open_browsers: AsyncExitStack) -> tuple[dict[
     admin_id = next(each["account_id"] for each in await owner.members(organization_id) if "admin" in each["address"])
     await owner.change_role(organization_id, admin_id, "admin")
     await people["admin"].invite_many(organization_id, ["invitee@example.com", "bounce@example.com"])
-    await owner.invite(organization_id, "newcomer@example.com")
-    link = await letters.link_code("newcomer@example.com")
+    await owner.invite(organization_id, "guest@example.com")
+    link = await letters.link_code("guest@example.com")
     async with asyncio.timeout(20):
         while any(each["delivery"] == "queued" for each in await owner.invitations(organization_id)):
             await asyncio.sleep(0.1)
