@@ -23,6 +23,8 @@ class Tabs:
         self._contexts: list[BrowserContext] = []
         self.address = address
         """Of the console."""
+        self.expected: list[str] = []
+        """Words of messages that a test brings about on purpose."""
         self.offences: list[str] = []
         """Errors, breaches of the policy, and requests to other hosts."""
 
@@ -56,7 +58,8 @@ class Tabs:
             self.offences.append(f"a request to {address.netloc}")
 
     def _note_message(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not message.text.startswith(_EXPECTED):
+        is_expected = message.text.startswith(_EXPECTED) or any(words in message.text for words in self.expected)
+        if message.type in ("error", "warning") and not is_expected:
             self.offences.append(f"{message.type}: {message.text}")
 
 

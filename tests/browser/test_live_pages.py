@@ -261,6 +261,7 @@ async def test_where_a_proxy_lets_no_stream_through_the_table_follows_as_well(
 ) -> None:
     team = await a_team(people)
     invitation_id = await team.invite("invitee")
+    tabs.expected.append("status of 503")
     page = await tabs.open("/dashboard", person=team.owner)
     await page.context.route(f"**{PAGE}/live", proxy)
     await page.goto(PAGE)
@@ -268,11 +269,11 @@ async def test_where_a_proxy_lets_no_stream_through_the_table_follows_as_well(
     await team.revoke(invitation_id)
 
     await expect(row(page, people.address("invitee"))).to_have_count(0, timeout=_POLLED)
-    tabs.offences[:] = [offence for offence in tabs.offences if "status of 503" not in offence]
 
 
 async def test_a_stream_that_was_refused_is_asked_for_again(people: People, tabs: Tabs) -> None:
     team = await a_team(people)
+    tabs.expected.append("status of 503")
     page = await tabs.open("/dashboard", person=team.owner)
     await page.context.route(f"**{PAGE}/live", refuse, times=1)
     await page.goto(PAGE)
@@ -282,7 +283,6 @@ async def test_a_stream_that_was_refused_is_asked_for_again(people: People, tabs
     await team.invite("invitee")
 
     await expect(row(page, people.address("invitee"))).to_be_visible()
-    tabs.offences[:] = [offence for offence in tabs.offences if "status of 503" not in offence]
 
 
 async def test_a_page_says_that_it_is_not_live_while_the_network_is_away(people: People, tabs: Tabs) -> None:
