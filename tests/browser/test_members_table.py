@@ -178,6 +178,17 @@ async def test_a_malformed_address_is_refused_beside_the_field_and_stays(
     await expect(page.get_by_role("table").locator("tbody tr")).to_have_count(1)
 
 
+async def test_an_owner_who_is_alone_is_asked_to_add_the_team_until_somebody_is_invited(
+    people: People, tabs: Tabs
+) -> None:
+    team = await a_team(people)
+    page = await tabs.open(PAGE, person=team.owner)
+    await expect(page.get_by_text("It is just you so far")).to_be_visible()
+
+    await team.invite("invitee")
+    await expect(page.get_by_text("It is just you so far")).to_be_hidden()  # without a reload
+
+
 async def test_who_is_a_member_already_is_refused_beside_the_field(people: People, tabs: Tabs) -> None:
     team = await a_team(people)
     member = await team.member()
