@@ -17,11 +17,12 @@ _GOALS = {"p50": 40, "p99": 80, "chains": 1000, "ratio": 0.6}
 
 
 def write_report(results: Path) -> None:
-    """Reads chain.json and http.json; writes chain.svg and README.md beside them."""
+    """Reads chain.json and, where HTTP was measured, http.json; writes chain.svg and README.md beside them."""
     data = json.loads((results / "chain.json").read_text())
     _draw(data, results / "chain.svg")
-    over_http = json.loads((results / "http.json").read_text())
-    (results / "README.md").write_text(_page(data) + http_section(over_http))
+    over_http = results / "http.json"
+    section = http_section(json.loads(over_http.read_text())) if over_http.exists() else ""
+    (results / "README.md").write_text(_page(data) + section)
 
 
 def _draw(data: dict[str, Any], path: Path) -> None:

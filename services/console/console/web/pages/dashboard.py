@@ -9,6 +9,7 @@ from starlette.routing import Route
 from console.accounts.domain import Session
 from console.commands.outcome import Outcome
 from console.web.answers import Toast, render
+from console.web.pages.entering import joining_toast
 from console.web.requests import edge_of, membership_of, signed_in
 
 
@@ -48,15 +49,7 @@ async def _joining(request: Request, session: Session) -> _Joining:
     waits = outcome is not None and outcome.is_waiting
     command_id = outcome.command_id if outcome is not None and waits else None
     await edge.accounts.remember_joining(session.session_id, command_id)
-    return _Joining(waits, _told(outcome))
-
-
-def _told(outcome: Outcome | None) -> tuple[Toast, ...]:
-    if outcome is None:
-        return (Toast("error", "The invitation that you came by is not known any more. Ask for a new one."),)
-    if outcome.is_done:
-        return (Toast("success", f"You joined {outcome.result.get('organization_name', 'the organization')}."),)
-    return (Toast("error", outcome.message or "You could not join."),) if outcome.is_refused else ()
+    return _Joining(waits, () if waits else (joining_toast(outcome),))
 
 
 routes = [Route("/dashboard", dashboard, methods=["GET"])]
