@@ -28,17 +28,20 @@ class KafkaServer(ManagedProcess):
         controller_port: int | None = None,
         log_path: Path | None = None,
         *,
+        cluster_id: str | None = None,
         throughput: bool = False,
         dies_with_us: bool = True,
         downloading: Callable[[], None] = lambda: None,
     ) -> None:
-        """Where no port is given, a free one is taken. `throughput` gives Java its optimizing compiler and a larger
-        heap, at the price of a slower start. `downloading` is called when a start has to fetch the jars first."""
+        """Where no port is given, a free one is taken. `cluster_id` (16 bytes in base64, random by default) is that of
+        new data. `throughput` gives Java its optimizing compiler and a larger heap, at the price of a slower start.
+        `downloading` is called when a start has to fetch the jars first."""
         super().__init__("kafka", log_path or folder / "kafka.log", dies_with_us=dies_with_us)
         self.port = port or free_port()
         self._controller_port = controller_port or free_port()
         self._folder = folder.absolute()
         self._config = self._folder / "server.properties"
+        self._cluster_id = cluster_id or base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         self._throughput = throughput
         self._downloading = downloading
 
@@ -86,12 +89,12 @@ class KafkaServer(ManagedProcess):
 
     def _format(self, java: Path, classpath: str) -> None:
         shutil.rmtree(self._folder / "data", ignore_errors=True)  # What an interrupted first start has left.
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         result = subprocess.run(
             [
                 *(str(java), "-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *_LOG_OPTIONS),
                 *("-cp", classpath, "kafka.tools.StorageTool", "format", "--standalone"),
-                *("--cluster-id", cluster_id, "--config", str(self._config)),
+                # With an equals sign, since one id in 64 begins with a dash.
+                *(f"--cluster-id={self._cluster_id}", "--config", str(self._config)),
             ],
             stdin=subprocess.DEVNULL,
             env=_ENV,
