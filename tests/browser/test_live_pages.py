@@ -9,7 +9,7 @@ import pytest
 from people import PASSWORD, People
 from playwright.async_api import BrowserContext, Page, Request, Route, expect
 from tabs import Tabs
-from team import ARMED, PAGE, Team, a_team, button, open_field, row
+from team import ARMED, PAGE, Team, a_team, button, failure, open_field, row
 
 from stack.platform import Platform
 
@@ -144,6 +144,32 @@ async def test_a_new_invitation_appears_in_the_page_of_a_member(people: People, 
 
 
 # --- nothing is taken from anybody
+
+
+async def test_the_news_does_not_take_away_the_answer_to_a_form_that_is_under_way(people: People, tabs: Tabs) -> None:
+    team = await a_team(people)
+    admin = await team.admin()
+    await team.invite("invitee")
+    page, address = await tabs.open(PAGE, person=admin), people.address("invitee")
+    await expect(row(page, address)).to_contain_text("Letter sent")
+    sent, told = asyncio.Event(), asyncio.Event()
+
+    async def delay(route: Route) -> None:
+        sent.set()
+        await told.wait()
+        await route.continue_()
+
+    await page.route(f"**{PAGE}/revoke", delay)
+    await button(row(page, address), "✕ Revoke").click()
+    await button(row(page, address), ARMED).click(no_wait_after=True)
+    await sent.wait()
+    async with page.expect_response(f"**{PAGE}/table") as news:
+        await team.owner.browser.change_role(team.organization_id, admin.account_id, "member")
+    await (await news.value).finished()
+    told.set()
+
+    await expect(failure(page)).to_contain_text("admin")
+    await expect(row(page, address)).to_be_visible()
 
 
 async def test_what_is_being_typed_stays_and_so_does_the_focus(people: People, tabs: Tabs) -> None:

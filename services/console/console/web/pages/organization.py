@@ -26,6 +26,7 @@ from console.web.requests import csrf_token, edge_of, form_of, membership_of, se
 _HOME = "/billing/organization"
 _LONGEST_NAME = 1000
 _STATUS = {"not_an_admin": 403, "malformed_address": 422, "malformed_name": 422, "name_taken": 409}
+_REFUSED = "That was refused."
 _STILL = "It is still being decided. The table will show what came of it."
 
 
@@ -149,6 +150,8 @@ async def invite(request: Request) -> Response:
     except RateLimited as limited:
         return await _too_many(request, typed, limited.retry_after)
     outcomes = await edge.commands.invite(session.account, membership.organization_id, addresses)
+    if all(outcome.reason == "not_an_admin" for outcome in outcomes):
+        return redirect(request, _HOME, Toast("error", outcomes[0].message or _REFUSED))  # There is no field any more.
     if len(addresses) == 1:
         return await _one_result(request, typed, addresses[0], outcomes[0])
     return await _several_results(request, addresses, outcomes)
@@ -257,7 +260,7 @@ async def _act(
         return await confirm(request, form, question.format(name), text, label, back=_HOME)
     outcome = await act(request, session.account, membership, what)
     if outcome.is_refused:
-        return redirect(request, _HOME, Toast("error", outcome.message or "That was refused."))
+        return redirect(request, _HOME, Toast("error", outcome.message or _REFUSED))
     return redirect(request, _HOME, Toast("success", done.format(name)) if outcome.is_done else Toast("info", _STILL))
 
 

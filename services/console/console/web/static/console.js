@@ -245,8 +245,11 @@ What pages do beyond what HTML does. Everything works without this file, by full
     let source = null;
     let polling = null;
 
-    // Not reload(): the page may be the answer to a form, which would be sent once more.
-    const leave = () => location.replace(livePage);
+    // Not reload(): the page may be the answer to a form, which would be sent once more. And not while a form is under
+    // way, whose answer comes after the news of what it did: going elsewhere would end it, and its toast with it.
+    const leave = () => {
+      if (!document.querySelector("form[data-sent]")) location.replace(livePage);
+    };
 
     const show = async (answer) => {
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
