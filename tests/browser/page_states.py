@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-import asyncpg
+from passing_time import a_week_passes
 from people import PASSWORD, People, Person
 from playwright.async_api import Page
 
@@ -25,12 +25,6 @@ _SEND = """
 """
 """Past the checks of the browser, and without the second click of destructive buttons."""
 _GO = "if (location.pathname === '/dashboard') addEventListener('load', () => location.replace('{address}'))"
-
-# A week does not pass in a test, so the console is told that it has.
-_EXPIRE = """
-    UPDATE invitations SET issued_at = issued_at - interval '8 days', expires_at = expires_at - interval '8 days'
-    WHERE organization_id = $1 AND address = $2
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +175,7 @@ async def a_world(platform: Platform, people: People) -> World:
     await owner.browser.invite(organization_id, people.address("superseded"))
     await owner.browser.revoke(organization_id, invited[roles.index("revoked")][0])
     await (await people.browser()).decline(places["declined"])
-    await _expire(platform, organization_id, people.address("expired"))
+    await a_week_passes(platform, organization_id, people.address("expired"))
     await owner.browser.invite(organization_id, people.address("bounce"))
     await member.browser.post("/password-resets", {"address": member.address})
     places["reset"] = await people.letters.reset_code(member.address)
@@ -195,11 +189,3 @@ async def _newcomer(people: People) -> Person:
     browser, address = await people.browser(), people.address("newcomer")
     account = await browser.sign_up(address, "Newcomer", PASSWORD)
     return Person(UUID(account["account_id"]), address, "Newcomer", browser)
-
-
-async def _expire(platform: Platform, organization_id: UUID, address: str) -> None:
-    connection = await asyncpg.connect(platform.postgres.url("console"))
-    try:
-        await connection.execute(_EXPIRE, organization_id, address)
-    finally:
-        await connection.close()

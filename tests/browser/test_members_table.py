@@ -4,12 +4,12 @@ import asyncio
 import re
 import time
 
-import asyncpg
 import pytest
+from passing_time import a_week_passes
 from people import People
 from playwright.async_api import expect
 from tabs import Tabs
-from team import ARMED, PAGE, Team, a_team, button, failure, open_field, row, success
+from team import ARMED, PAGE, a_team, button, failure, open_field, row, success
 
 from stack.console_client import Refused
 from stack.platform import Platform
@@ -20,29 +20,6 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(120),
 ]
-
-# A week does not pass in a test, so the services are told that it has. What comes of that is what comes of a week.
-_A_WEEK_PASSES = {
-    "console": """
-        UPDATE invitations SET issued_at = issued_at - interval '8 days', expires_at = expires_at - interval '8 days'
-        WHERE organization_id = $1
-    """,
-    "invites": """
-        UPDATE invitations SET issued_at = issued_at - interval '8 days', expires_at = expires_at - interval '8 days',
-                               due_at = due_at - interval '8 days'
-        WHERE organization_id = $1
-    """,
-}
-
-
-async def a_week_passes(platform: Platform, team: Team) -> None:
-    """For all that is pending in the organization."""
-    for service, statement in _A_WEEK_PASSES.items():
-        connection = await asyncpg.connect(platform.postgres.url(service))
-        try:
-            await connection.execute(statement, team.organization_id)
-        finally:
-            await connection.close()
 
 
 # --- the table
@@ -105,7 +82,7 @@ async def test_an_expired_row_stays_and_can_be_invited_again_with_a_fresh_7_days
     page = await tabs.open(PAGE, person=team.owner)
     code = await team.link_to(address)
     await expect(row(page, address)).to_contain_text("Pending · 7d")
-    await a_week_passes(platform, team)
+    await a_week_passes(platform, team.organization_id, address)
     await expect(row(page, address)).to_contain_text("Expired")
     await expect(button(row(page, address), "✕ Revoke")).to_have_count(0)
     of_a_member = await tabs.open(PAGE, person=member)

@@ -4,10 +4,10 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 
-import asyncpg
 import httpx
 import pytest
 from opened_letter import click_in_letter
+from passing_time import a_week_passes
 from people import PASSWORD, People, Person
 from playwright.async_api import Browser, Page, Request, Route, expect
 from tabs import Tabs
@@ -24,12 +24,6 @@ pytestmark = [
 
 # What a browser says of a page that somebody has gone to. Programs can say it, too.
 _CLICK = {"sec-fetch-dest": "document", "sec-fetch-mode": "navigate", "sec-fetch-user": "?1", "sec-fetch-site": "none"}
-
-# A week does not pass in a test, so the console is told that it has.
-_A_WEEK_PASSES = """
-    UPDATE invitations SET issued_at = issued_at - interval '8 days', expires_at = expires_at - interval '8 days'
-    WHERE organization_id = $1
-"""
 
 
 def path_of(code: str) -> str:
@@ -305,11 +299,7 @@ async def declined(team: Team, address: str, _: Platform) -> str:
 
 async def expired(team: Team, address: str, platform: Platform) -> str:
     code = await team.link_to(address)
-    connection = await asyncpg.connect(platform.postgres.url("console"))
-    try:
-        await connection.execute(_A_WEEK_PASSES, team.organization_id)
-    finally:
-        await connection.close()
+    await a_week_passes(platform, team.organization_id, address)
     return code
 
 

@@ -80,24 +80,18 @@ class Limits:
         async with self._room.transaction() as transaction:
             await spend(transaction.connection, what, self._room.clock())
 
-    async def require(self, *what: Allowance) -> None:
-        """Raises RateLimited where there is none left of one of them. Takes nothing."""
-        async with self._room.transaction() as transaction:
-            await require(transaction.connection, what, self._room.clock())
-
 
 async def spend(connection: AsyncConnection, what: Iterable[Allowance], now: datetime) -> None:
     """Takes what is asked for from each allowance. Raises RateLimited; the transaction has then to be rolled back, so
     that nothing is taken."""
     asked = _limited(what)
     # Who has nothing left is turned away without a write, however often they come.
-    await require(connection, asked, now)
+    await _require(connection, asked, now)
     _refuse_excess(await _add(connection, [(each, each.cost) for each in asked], now), asked, now)
 
 
-async def require(connection: AsyncConnection, what: Iterable[Allowance], now: datetime) -> None:
+async def _require(connection: AsyncConnection, asked: Sequence[Allowance], now: datetime) -> None:
     """Raises RateLimited where there is none left of one of them. Takes nothing."""
-    asked = _limited(what)
     if asked:
         rows = await connection.execute(_SPENT, {"subjects": [each.digest for each in asked]})
         spent_until = {bytes(subject): max(until, now) for subject, until in rows}

@@ -192,6 +192,16 @@ async def test_one_signs_in_and_out(console: ConsoleWorld, browser: PageBrowser)
     assert browser.page.heading == "Sign in"
 
 
+async def test_who_has_to_sign_in_first_comes_to_the_page_that_was_asked_for(
+    console: ConsoleWorld, browser: PageBrowser
+) -> None:
+    await console.person(ADDRESS)
+    await browser.go("/billing/organization?add=1&after=a%2Bb")
+    await browser.send("/sign-in", address=ADDRESS, password=PASSWORD)
+
+    assert browser.answer.url.raw_path == b"/billing/organization?add=1&after=a%2Bb"
+
+
 async def test_a_wrong_password_keeps_the_address(console: ConsoleWorld, browser: PageBrowser) -> None:
     await console.person(ADDRESS)
     await browser.go("/sign-in?next=/account")

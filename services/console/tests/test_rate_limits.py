@@ -69,7 +69,6 @@ async def test_the_allowance_comes_back_steadily_and_the_refusal_says_when(desk:
 async def test_no_limit_is_none(desk: AccountsDesk) -> None:
     limits = Limits(desk.room)
     assert await how_many(lambda: limits.spend(allowance(limit=0))) == 100
-    await limits.require(allowance(limit=0))
     assert await desk.count("allowances") == 0
 
 
@@ -98,16 +97,6 @@ async def test_several_may_be_asked_for_at_once_if_there_are_as_many(desk: Accou
 
     assert await retry_after(lambda: limits.spend(replace(allowance(limit=10), times=5))) == timedelta(minutes=12)
     assert await how_many(lambda: limits.spend(allowance(limit=10))) == 3
-
-
-async def test_asking_whether_there_is_something_left_takes_nothing(desk: AccountsDesk) -> None:
-    limits = Limits(desk.room)
-    for _ in range(10):
-        await limits.require(allowance(limit=1))
-
-    await limits.spend(allowance(limit=1))
-
-    assert await retry_after(lambda: limits.require(allowance(limit=1))) == HOUR
 
 
 async def test_many_at_once_on_many_instances_get_no_more_than_the_limit(desk: AccountsDesk) -> None:

@@ -1,6 +1,7 @@
 """The web application: pages, API and static files, with what is common to all of them."""
 
 import math
+from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.applications import Starlette
@@ -75,7 +76,8 @@ async def _sign_in_first(request: Request, error: Exception) -> Response:
         return redirect(request, "/confirm-address")
     if request.method != "GET":
         return redirect(request, "/sign-in")
-    return redirect(request, f"/sign-in?next={request.url.path}")
+    asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return redirect(request, f"/sign-in?{urlencode({'next': asked})}")
 
 
 async def _forbidden(request: Request, _: Exception) -> Response:

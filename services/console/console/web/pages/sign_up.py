@@ -1,6 +1,5 @@
 """Signing up, and the proof of the mailbox by six digits."""
 
-import re
 from datetime import timedelta
 
 from starlette.requests import Request
@@ -22,9 +21,6 @@ from console.web.pages.entering import (
 )
 from console.web.pages.forms import Trouble, form_page, trouble_of, typed
 from console.web.requests import edge_of, form_of, own_path, session_of, visitor_of
-
-_NO_DIGITS = re.compile("[^0-9]+")
-"""People copy spaces, dashes and dots along with a code."""
 
 # --- signing up
 
@@ -86,7 +82,7 @@ async def confirm_address(request: Request) -> Response:
     session = await session_of(request)
     if session is None or session.account.proven:
         return _elsewhere(request, session, path)
-    code = _NO_DIGITS.sub("", typed(form, "code"))
+    code = typed(form, "code")
     try:
         proven = await edge_of(request).accounts.prove(session, code, visitor_of(request))
     except WrongCode as error:
