@@ -12,7 +12,8 @@ from contracts.topic import Cleanup, PersonalData, Topic
 
 class UsageRecorded(Fact):
     """An instance of the account used so much of a resource between two instants. One meter tells an interval once;
-    the same interval told again is the same usage."""
+    the same interval told again is the same usage, whatever it says. The amount is quantity times unit price, rounded
+    to the even micro-dollar; one below zero is none."""
 
     ce_type: ClassVar[str] = "io.carolinacloud.usage.recorded.v1"
     key_field: ClassVar[str] = "account_id"
@@ -38,7 +39,7 @@ METERING_USAGE = Topic(
     key="account id",
     owner="metering",
     writers=("metering",),
-    readers=(),
+    readers=("billing",),
     messages=(UsageRecorded,),
     partitions=6,
     retention=timedelta(days=30),

@@ -64,6 +64,22 @@ class Reason(StrEnum):
     NOT_AN_ADMIN_ROLE = "not_an_admin_role"
     """The member is no admin, so there is nothing to take back."""
 
+    # asked of billing
+    NOT_THE_PAYER = "not_the_payer"
+    """An account's own sources are its own to change."""
+    NO_CARD = "no_card"
+    """No card is on file."""
+    UNKNOWN_CARD = "unknown_card"
+    """The payment provider knows no such card, or it was used up by an earlier attempt."""
+    CARD_DECLINED = "card_declined"
+    """The card's bank said no."""
+    CARD_NEEDS_CARDHOLDER = "card_needs_cardholder"
+    """The card's bank asks for the cardholder, who is not there."""
+    CARD_NOT_DECLINED = "card_not_declined"
+    """The card is counted on already."""
+    AMOUNT_OUT_OF_RANGE = "amount_out_of_range"
+    """That is less, or more, than may be bought at once."""
+
 
 class Refused(Exception):
     """A command is understood and not carried out. Raised by a domain before anything has changed."""
