@@ -266,6 +266,7 @@ class ConsoleWorld:
         self.clock = clock
         self.player = player
         self.sent: list[Sent] = []
+        self._delivering = asyncio.Lock()
         """What was sent so far, in order."""
         self.stopping = asyncio.Event()
         self._posted = asyncio.Event()
@@ -309,15 +310,16 @@ class ConsoleWorld:
 
     async def deliver(self) -> None:
         """Takes what console has sent, and hands over what comes of it; what the relay and the others do for real."""
-        async with self.engine.begin() as connection:
-            rows = sorted(await connection.execute(_TAKE), key=lambda row: row.id)
-        for row in rows:
-            sent = _sent(row)
-            self.sent.append(sent)
-            if isinstance(sent.message, Command):
-                facts = self.player.answer(sent.message, sent.ce_id)
-                if facts:
-                    await self._processor.process([_record(fact, sent.ce_id) for fact in facts])
+        async with self._delivering:  # What another delivery has taken is delivered when this one begins.
+            async with self.engine.begin() as connection:
+                rows = sorted(await connection.execute(_TAKE), key=lambda row: row.id)
+            for row in rows:
+                sent = _sent(row)
+                self.sent.append(sent)
+                if isinstance(sent.message, Command):
+                    facts = self.player.answer(sent.message, sent.ce_id)
+                    if facts:
+                        await self._processor.process([_record(fact, sent.ce_id) for fact in facts])
 
     async def clean_up(self) -> None:
         """The chores, until they have nothing left to do."""

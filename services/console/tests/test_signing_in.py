@@ -137,6 +137,8 @@ async def test_passwords_are_kept_as_argon2id_with_the_parameters_that_the_libra
 async def test_argon2_runs_twice_at_a_time_at_most() -> None:
     hasher = WatchedHasher()
     passwords = Passwords(hasher)
+    together = threading.Barrier(2)  # No run ends before there is a second one.
+    hasher.look = lambda: together.wait(timeout=20)
 
     await asyncio.gather(*(passwords.hash(PASSWORD) for _ in range(8)), *(passwords.verify(WRONG, None) for _ in "ab"))
 
@@ -165,7 +167,7 @@ class WatchedHasher(CountingHasher):
 
     def __init__(self, look: Callable[[], int] = lambda: 0) -> None:
         super().__init__(time_cost=200)
-        self._look = look
+        self.look = look
         self._lock = threading.Lock()
         self._at_once = 0
         self.most_at_once = 0
@@ -184,8 +186,8 @@ class WatchedHasher(CountingHasher):
         with self._lock:
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
-            self.seen.append(self._look())
         try:
+            self.seen.append(self.look())
             yield
         finally:
             with self._lock:
