@@ -13,7 +13,14 @@ from console.view import store as view
 from console.view.handlers import REACTIONS
 from console.view.working_set import News
 from console.web.server import Web
-from contracts import ACCOUNTS_EVENTS, ACCOUNTS_PROFILES, INVITES_COMMANDS, MEMBERSHIP_COMMANDS, TOPICS
+from contracts import (
+    ACCOUNTS_EVENTS,
+    ACCOUNTS_PROFILES,
+    BILLING_COMMANDS,
+    INVITES_COMMANDS,
+    MEMBERSHIP_COMMANDS,
+    TOPICS,
+)
 from postroom import Chore, Service, utc_now
 
 _HOUSEKEEPING = timedelta(minutes=1)
@@ -27,7 +34,7 @@ def build(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Servic
         "console",
         settings,
         reads=TOPICS.read_by("console"),
-        writes=(ACCOUNTS_PROFILES, ACCOUNTS_EVENTS, INVITES_COMMANDS, MEMBERSHIP_COMMANDS),
+        writes=(ACCOUNTS_PROFILES, ACCOUNTS_EVENTS, INVITES_COMMANDS, MEMBERSHIP_COMMANDS, BILLING_COMMANDS),
         reactions=REACTIONS,
         store=view.NewsStore(clock),
         chores=[

@@ -7,6 +7,7 @@ from console.changes import Changes
 from console.commands.desk import Commands
 from console.limits import Limits
 from console.settings import Settings
+from console.view.money_queries import MoneyView
 from console.view.queries import View
 from postroom import Room
 
@@ -20,5 +21,6 @@ class Edge:
     accounts: Accounts
     commands: Commands
     view: View
+    money: MoneyView
     changes: Changes
     limits: Limits

@@ -8,6 +8,7 @@ outcome is written by whichever instance reads it from the topics; those who wai
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from console.accounts.domain import Account
@@ -21,16 +22,22 @@ from console.view.nouns import Invitation
 from console.view.queries import View
 from contracts import (
     AcceptInvitation,
+    AttachCard,
     Command,
     CreateOrganization,
     DeclineInvitation,
     DemoteMember,
+    DetachCard,
     InviteMember,
     LeaveOrganization,
     PromoteMember,
     RemoveMember,
+    RetryCard,
     RevokeInvitation,
+    SetSpendCap,
+    TopUpCredit,
 )
+from contracts.billing import PayerKind
 from postroom import Room, WorkTransaction
 from postroom.ids import uuid7
 
@@ -152,6 +159,59 @@ class Commands:
             code_digest=code_digest,
         )
         return await self._ask_one(_Asked(command, invitation.invitation_id), key)
+
+    # --- money, in micro-dollars
+
+    async def top_up(
+        self, actor: Account, organization_id: UUID, amount: int, *, key: RequestKey | None = None
+    ) -> Outcome:
+        """Buys credit for an organization, with its card. Waits for the card's bank: it may take a while, and then the
+        outcome is still `waiting`."""
+        command = TopUpCredit(**await self._about(actor, "organization", organization_id), amount=amount)
+        return await self._ask_one(_Asked(command), key)
+
+    async def attach_card(
+        self, actor: Account, payer_kind: PayerKind, payer_id: UUID, card_id: str, *, key: RequestKey | None = None
+    ) -> Outcome:
+        """Puts a card on file, in the place of an earlier one. `card_id` is the payment provider's reference, made in
+        the person's browser; no number of a card ever comes here."""
+        command = AttachCard(**await self._about(actor, payer_kind, payer_id), card_id=card_id)
+        return await self._ask_one(_Asked(command), key)
+
+    async def detach_card(
+        self, actor: Account, payer_kind: PayerKind, payer_id: UUID, *, key: RequestKey | None = None
+    ) -> Outcome:
+        """Takes the card off file."""
+        return await self._ask_one(_Asked(DetachCard(**await self._about(actor, payer_kind, payer_id))), key)
+
+    async def retry_card(
+        self, actor: Account, payer_kind: PayerKind, payer_id: UUID, *, key: RequestKey | None = None
+    ) -> Outcome:
+        """Counts on a card again that was declined."""
+        return await self._ask_one(_Asked(RetryCard(**await self._about(actor, payer_kind, payer_id))), key)
+
+    async def set_spend_cap(
+        self,
+        actor: Account,
+        organization_id: UUID,
+        account_id: UUID,
+        cap: int | None,
+        *,
+        key: RequestKey | None = None,
+    ) -> Outcome:
+        """Limits what a member may draw from the organization in a month; None takes the limit away."""
+        about = await self._about(actor, "organization", organization_id)
+        return await self._ask_one(_Asked(SetSpendCap(**about, account_id=account_id, cap=cap)), key)
+
+    async def _about(self, actor: Account, payer_kind: PayerKind, payer_id: UUID) -> dict[str, Any]:
+        """What every command about money says. Who is an admin is told of organizations alone."""
+        seen = await self._view.version(payer_id) if payer_kind == "organization" else None
+        return {
+            "payer_kind": payer_kind,
+            "payer_id": payer_id,
+            "actor_id": actor.account_id,
+            "seen_organization_version": seen,
+        }
 
     # --- outcomes
 

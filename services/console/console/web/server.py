@@ -10,6 +10,7 @@ from console.commands.desk import Commands
 from console.edge import Edge
 from console.limits import Limits
 from console.settings import Settings
+from console.view.money_queries import MoneyView
 from console.view.queries import View
 from console.web.app import web_app
 from postroom import Room
@@ -77,6 +78,7 @@ def edge_of_process(settings: Settings, room: Room) -> Edge:
         accounts=Accounts(settings, room, limits),
         commands=Commands(settings, room, view, changes),
         view=view,
+        money=MoneyView(room),
         changes=changes,
         limits=limits,
     )
