@@ -1,22 +1,34 @@
 """billing, put together."""
 
-from billing.domain import Chains
+from collections.abc import Callable
+from datetime import datetime
+
+from billing.domain.books import Books
 from billing.handlers import REACTIONS
 from billing.settings import Settings
-from billing.store import ChainStore, EndedChains
-from contracts import BILLING_EVENTS, TOPICS
-from postroom import Chore, Service
+from billing.store.books import BookStore
+from billing.store.chains import EndedChains
+from billing.store.charges import EndedCharges
+from billing.store.payments import EndedPayments
+from contracts import BILLING_EVENTS, TOPICS, Refused
+from postroom import Chore, Service, utc_now
 
 
-def build(settings: Settings) -> Service[Chains]:
+def build(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Service[Books]:
     """The service, not started yet."""
-    ended_chains = EndedChains(settings.ended_retention)
+    kept, often = settings.ended_retention, settings.purge_interval
     return Service(
         "billing",
         settings,
         reads=TOPICS.read_by("billing"),
         writes=BILLING_EVENTS,
         reactions=REACTIONS,
-        store=ChainStore(),
-        chores=[Chore("purge ended chains", settings.purge_interval, ended_chains.purge)],
+        store=BookStore(settings.terms, clock),
+        refusal=Refused,
+        chores=[
+            Chore("purge ended chains", often, EndedChains(kept).purge),
+            Chore("purge ended charges", often, EndedCharges(kept).purge),
+            Chore("purge ended payments", often, EndedPayments(kept).purge),
+        ],
+        clock=clock,
     )

@@ -2,16 +2,50 @@
 
 from datetime import timedelta
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
+from billing.domain.terms import DOLLAR, Terms
 from postroom import ServiceSettings
 
 
 class Settings(ServiceSettings):
-    """Those of every service, and these. Durations are seconds, or ISO 8601 (`P90D`)."""
+    """Those of every service, and these. Durations are seconds, or ISO 8601 (`P90D`); money is micro-dollars."""
+
+    stripe_api_key: SecretStr = SecretStr("")
+    """The secret key of the account at Stripe. Where there is none, cards wait, neither checked nor charged."""
+    stripe_api_base: str = "https://api.stripe.com"
+    """Where Stripe, or what stands in for it, is."""
+    stripe_webhook_secret: SecretStr = SecretStr("")
+    """By which Stripe signs what it tells at `/webhooks/stripe`. Where there is none, nothing is taken there."""
+
+    card_block: int = Field(default=10 * DOLLAR, gt=0, multiple_of=10_000)
+    """What a card is charged at a time, in whole cents."""
+    trial_credit: int = Field(default=5 * DOLLAR, ge=0)
+    """What every proven mailbox is given once."""
+    top_up_least: int = Field(default=5 * DOLLAR, gt=0)
+    """The smallest amount of credit that can be bought at once."""
+    top_up_most: int = Field(default=10_000 * DOLLAR, gt=0)
+    """The largest."""
+    funds_low_within: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0))
+    """FundsLow is told when, at the present rate, nothing is left within this."""
+
+    payment_interval: timedelta = Field(default=timedelta(seconds=1), gt=timedelta(0))
+    """How often is looked for payments that nobody has woken us for."""
+    payment_lease: timedelta = Field(default=timedelta(seconds=90), gt=timedelta(seconds=60))
+    """For how long a process has a payment to itself. Longer than the provider may take to answer."""
 
     ended_retention: timedelta = Field(default=timedelta(days=400), ge=timedelta(0))
-    """How long the chain of somebody who has gone is kept. Longer than membership.events holds the fact that opened it
-    (365 days), and its dead-letter topic after that (30 days)."""
+    """How long the chain of somebody who has gone is kept, and charges and payments that are over. Longer than
+    membership.events holds the fact that opened it (365 days), and its dead-letter topic after that (30 days)."""
     purge_interval: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0))
     """How often what is older is deleted."""
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(
+            card_block=self.card_block,
+            trial_credit=self.trial_credit,
+            top_up_least=self.top_up_least,
+            top_up_most=self.top_up_most,
+            low_within=self.funds_low_within,
+        )

@@ -14,7 +14,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.app import build
-from billing.domain import Chains
+from billing.domain.books import Books
+from billing.domain.terms import Terms
 from billing.settings import Settings
 from contracts import MEMBERSHIP_EVENTS, TOPICS, MemberJoined, MemberLeft, MemberRemoved
 from postroom import Context, Message
@@ -41,6 +42,11 @@ def context(now: datetime = NOW) -> Context:
     """What postroom tells a handler."""
     message_id = uuid7()
     return Context(message_id, str(message_id), "type", str(message_id), now)
+
+
+def new_books(terms: Terms | None = None) -> Books:
+    """Books in which nothing is known."""
+    return Books(terms or Terms(), uuid7)
 
 
 @dataclass(frozen=True)
@@ -105,13 +111,13 @@ class Instances:
         settings = Settings(
             kafka_bootstrap_servers="nowhere:9092", database_url=SecretStr("postgresql://nowhere/billing")
         )
-        self._service = build(settings)
+        self._service = build(settings, self.clock)
         self._transactions = PostgresTransactions(self.engine, wake_relay=lambda: None, relay_is_here=lambda: True)
         self._offsets = count()
 
     async def hand_in(self, *messages: Message) -> None:
         """One process takes the messages as one batch."""
-        process: Processor[Chains] = Processor(
+        process: Processor[Books] = Processor(
             self._service.reactions, self._transactions, Metrics("billing"), clock=self.clock
         )
         await process.process([self._record(message) for message in messages])

@@ -5,11 +5,11 @@ from datetime import timedelta
 from itertools import permutations
 
 import pytest
-from billing_world import ACME, GLOBEX, GONE_AT, JOINED_AT, MEMBER, NOW, Stay, context
+from billing_world import ACME, GLOBEX, GONE_AT, JOINED_AT, MEMBER, NOW, Stay, context, new_books
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.domain import Chains
+from billing.domain.books import Books
 from billing.handlers import REACTIONS
 from contracts import BillingChainClosed, BillingChainEstablished
 from postroom import AnswerTo, Message
@@ -18,8 +18,8 @@ Gone = Callable[[Stay], Message]
 LEFT_OR_REMOVED = pytest.mark.parametrize("gone", [Stay.left, Stay.removed], ids=["left", "removed"])
 
 
-def react(chains: Chains, *messages: Message) -> list[Message | AnswerTo]:
-    return [fact for message in messages for fact in REACTIONS[type(message)](message, chains, context())]
+def react(books: Books, *messages: Message) -> list[Message | AnswerTo]:
+    return [fact for message in messages for fact in REACTIONS[type(message)](message, books, context())]
 
 
 def established(facts: Sequence[Message | AnswerTo]) -> BillingChainEstablished:
@@ -35,7 +35,7 @@ def closed(facts: Sequence[Message | AnswerTo]) -> BillingChainClosed:
 
 
 def test_a_new_member_has_a_chain_of_four_sources_the_organizations_first() -> None:
-    fact = established(react(Chains(), Stay().joined()))
+    fact = established(react(new_books(), Stay().joined()))
     assert [(source.position, source.kind) for source in fact.sources] == [
         (1, "organization_credit"),
         (2, "organization_card"),
@@ -45,7 +45,7 @@ def test_a_new_member_has_a_chain_of_four_sources_the_organizations_first() -> N
 
 
 def test_the_organization_pays_the_first_two_and_the_member_the_last_two() -> None:
-    fact = established(react(Chains(), Stay(MEMBER, ACME).joined()))
+    fact = established(react(new_books(), Stay(MEMBER, ACME).joined()))
     assert [(source.payer_kind, source.payer_id) for source in fact.sources] == [
         ("organization", ACME),
         ("organization", ACME),
@@ -56,31 +56,31 @@ def test_the_organization_pays_the_first_two_and_the_member_the_last_two() -> No
 
 def test_a_chain_pays_from_the_moment_of_joining() -> None:
     stay = Stay()
-    fact = established(react(Chains(), stay.joined()))
+    fact = established(react(new_books(), stay.joined()))
     assert (fact.effective_at, fact.established_at) == (JOINED_AT, NOW)
     assert (fact.organization_id, fact.account_id, fact.membership_id) == (ACME, MEMBER, stay.membership_id)
     assert fact.version == 1
 
 
 def test_a_member_has_one_chain_however_often_its_joining_is_told() -> None:
-    chains, stay = Chains(), Stay()
-    established(react(chains, stay.joined()))
-    assert react(chains, stay.joined(), stay.joined()) == []
+    books, stay = new_books(), Stay()
+    established(react(books, stay.joined()))
+    assert react(books, stay.joined(), stay.joined()) == []
 
 
 @LEFT_OR_REMOVED
 def test_who_has_gone_costs_the_organization_nothing_from_that_moment(gone: Gone) -> None:
-    chains, stay = Chains(), Stay()
-    chain_id = established(react(chains, stay.joined())).chain_id
-    fact = closed(react(chains, gone(stay)))
+    books, stay = new_books(), Stay()
+    chain_id = established(react(books, stay.joined())).chain_id
+    fact = closed(react(books, gone(stay)))
     assert (fact.chain_id, fact.version) == (chain_id, 2)
     assert (fact.effective_at, fact.closed_at) == (GONE_AT, NOW)
 
 
 def test_a_closed_chain_says_whether_the_member_left_or_was_removed() -> None:
-    chains, one, other = Chains(), Stay(), Stay()
-    react(chains, one.joined(), other.joined())
-    assert [closed(react(chains, one.left())).reason, closed(react(chains, other.removed())).reason] == [
+    books, one, other = new_books(), Stay(), Stay()
+    react(books, one.joined(), other.joined())
+    assert [closed(react(books, one.left())).reason, closed(react(books, other.removed())).reason] == [
         "left",
         "removed",
     ]
@@ -88,16 +88,16 @@ def test_a_closed_chain_says_whether_the_member_left_or_was_removed() -> None:
 
 @LEFT_OR_REMOVED
 def test_a_chain_is_closed_once(gone: Gone) -> None:
-    chains, stay = Chains(), Stay()
-    react(chains, stay.joined(), gone(stay))
-    assert react(chains, stay.left(), stay.removed(), stay.joined()) == []
+    books, stay = new_books(), Stay()
+    react(books, stay.joined(), gone(stay))
+    assert react(books, stay.left(), stay.removed(), stay.joined()) == []
 
 
 @LEFT_OR_REMOVED
 def test_an_end_that_comes_before_the_beginning_is_kept_for_it(gone: Gone) -> None:
-    chains, stay = Chains(), Stay()
-    assert react(chains, gone(stay)) == [], "there is no chain yet that could be closed"
-    opening, closing = react(chains, stay.joined())
+    books, stay = new_books(), Stay()
+    assert react(books, gone(stay)) == [], "there is no chain yet that could be closed"
+    opening, closing = react(books, stay.joined())
     assert isinstance(opening, BillingChainEstablished)
     assert isinstance(closing, BillingChainClosed)
     assert opening.chain_id == closing.chain_id
@@ -106,25 +106,27 @@ def test_an_end_that_comes_before_the_beginning_is_kept_for_it(gone: Gone) -> No
 
 
 def test_joining_again_makes_a_new_chain() -> None:
-    chains, first, second = Chains(), Stay(), Stay()
-    react(chains, first.joined(), first.left())
-    assert established(react(chains, second.joined())).chain_id != chains.by_membership[first.membership_id].chain_id
+    books, first, second = new_books(), Stay(), Stay()
+    react(books, first.joined(), first.left())
+    assert (
+        established(react(books, second.joined())).chain_id != books.chains.by_membership[first.membership_id].chain_id
+    )
 
 
 def test_a_move_is_understood_in_any_order_of_the_two_organizations() -> None:
     here, there = Stay(MEMBER, ACME), Stay(MEMBER, GLOBEX)
     for order in permutations([here.joined(), here.left(), there.joined()]):
-        chains = Chains()
-        facts = react(chains, *order)
+        books = new_books()
+        facts = react(books, *order)
         assert sum(isinstance(fact, BillingChainEstablished) for fact in facts) == 2
         assert closed([fact for fact in facts if isinstance(fact, BillingChainClosed)]).organization_id == ACME
-        assert chains.by_membership[there.membership_id].end is None
+        assert books.chains.by_membership[there.membership_id].end is None
 
 
 def test_a_stay_has_no_negative_length_though_clocks_differ() -> None:
-    chains, stay = Chains(), Stay()
-    react(chains, stay.joined())
-    fact = closed(react(chains, stay.left(at=JOINED_AT - timedelta(milliseconds=3))))
+    books, stay = new_books(), Stay()
+    react(books, stay.joined())
+    fact = closed(react(books, stay.left(at=JOINED_AT - timedelta(milliseconds=3))))
     assert fact.effective_at == JOINED_AT
 
 
@@ -134,7 +136,7 @@ def test_each_stay_has_one_chain_whatever_order_and_however_often_its_facts_come
     gone = [data.draw(st.sampled_from([None, Stay.left, Stay.removed])) for _ in stays]
     told = [stay.joined() for stay in stays] + [end(stay) for stay, end in zip(stays, gone, strict=True) if end]
     again = data.draw(st.lists(st.sampled_from(told), max_size=6))
-    facts = react(Chains(), *data.draw(st.permutations([*told, *again])))
+    facts = react(new_books(), *data.draw(st.permutations([*told, *again])))
     for stay, end in zip(stays, gone, strict=True):
         of_stay = [
             (type(fact), fact.version)

@@ -1,25 +1,21 @@
-"""billing's SQL: one statement per table, however many messages a batch has."""
+"""Chains in the database."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from billing.domain import Chain, Chains, End
-from contracts import MemberJoined, MemberLeft, MemberRemoved
-from postroom import Message
+from billing.domain.chains import Chain, Chains, End
 
 _PURGED_AT_A_TIME = 1000
 
-# Locked in the order of the ids, so that two instances do not wait for each other in a circle.
-_LOCK_CHAINS = text("""
+_CHAINS = text("""
     SELECT chain_id, membership_id, organization_id, account_id, version, sources, effective_at, established_at,
            end_reason, ends_at, closed_at
     FROM chains
-    WHERE membership_id = ANY(CAST(:membership_ids AS uuid[]))
-    ORDER BY membership_id
-    FOR UPDATE
+    WHERE membership_id = ANY(CAST(:membership_ids AS uuid[])) OR account_id = ANY(CAST(:account_ids AS uuid[]))
 """)
 
 # unnest would flatten an array of arrays, so each chain's sources come as one text.
@@ -57,17 +53,14 @@ _PURGE_ENDED_CHAINS = text("""
 """)
 
 
-class ChainStore:
-    """Loads and saves Chains. Raises IntegrityError from `save` where another instance has just opened a chain for the
-    same membership; who then loads again sees it."""
-
-    async def load(self, connection: AsyncConnection, messages: Sequence[Message]) -> Chains:
-        """The chains of the memberships that the messages mention, locked."""
-        ids = {m.membership_id for m in messages if isinstance(m, MemberJoined | MemberLeft | MemberRemoved)}
-        rows = await connection.execute(_LOCK_CHAINS, {"membership_ids": list(ids)})
-        chains = Chains()
-        for row in rows:
-            chain = Chain(
+async def load_chains(
+    connection: AsyncConnection, chains: Chains, membership_ids: Collection[UUID], account_ids: Collection[UUID]
+) -> None:
+    """Those of these memberships, and all of these accounts. Whoever changes a chain has locked its account."""
+    rows = await connection.execute(_CHAINS, {"membership_ids": list(membership_ids), "account_ids": list(account_ids)})
+    for row in rows:
+        chains.add(
+            Chain(
                 chain_id=row.chain_id,
                 membership_id=row.membership_id,
                 organization_id=row.organization_id,
@@ -80,14 +73,14 @@ class ChainStore:
                 closed_at=row.closed_at,
                 is_new=False,
             )
-            chains.by_membership[chain.membership_id] = chain
-        return chains
+        )
 
-    async def save(self, connection: AsyncConnection, chains: Chains) -> None:
-        """Writes new and changed chains."""
-        changed = [chain for chain in chains.by_membership.values() if chain.is_changed]
-        await _update_chains(connection, [chain for chain in changed if not chain.is_new])
-        await _insert_chains(connection, [chain for chain in changed if chain.is_new])
+
+async def save_chains(connection: AsyncConnection, chains: Chains) -> None:
+    """Writes new and changed chains."""
+    changed = [chain for chain in chains.by_membership.values() if chain.is_changed]
+    await _update_chains(connection, [chain for chain in changed if not chain.is_new])
+    await _insert_chains(connection, [chain for chain in changed if chain.is_new])
 
 
 class EndedChains:
@@ -105,7 +98,7 @@ class EndedChains:
 async def _insert_chains(connection: AsyncConnection, chains: Sequence[Chain]) -> None:
     if not chains:
         return
-    # In the order of the unique index, for the same reason as the locks above.
+    # In the order of the unique index, so that two instances do not wait for each other in a circle.
     in_order = sorted(chains, key=lambda chain: chain.membership_id)
     await connection.execute(
         _INSERT_CHAINS,

@@ -9,9 +9,11 @@ Versions: BillingChainEstablished is version 1 of its chain, BillingChainClosed 
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from typing import Literal
 from uuid import UUID
 
+from billing.domain.charges import Piece
 from contracts import (
     BillingChainClosed,
     BillingChainEstablished,
@@ -68,6 +70,11 @@ class Chain:
     is_changed: bool = False
     """Otherwise in the database."""
 
+    def covers(self, instant: datetime) -> bool:
+        """Whether the organization pays for what is used then."""
+        begun = self.effective_at is not None and self.effective_at <= instant
+        return begun and (self.end is None or instant < self.end.at)
+
     def establish(self, joined_at: datetime, now: datetime) -> BillingChainEstablished:
         """The sources pay from `joined_at` on."""
         self.is_changed = True
@@ -115,6 +122,7 @@ class Chains:
     """The chains that a batch of messages mentions."""
 
     by_membership: dict[UUID, Chain] = field(default_factory=dict)
+    _by_account: dict[UUID, list[Chain]] = field(default_factory=dict)
 
     def open(
         self, joined: MemberJoined, chain_id: UUID, now: datetime
@@ -138,12 +146,49 @@ class Chains:
             return ()
         return (chain.close(_end(gone), now),)
 
+    def add(self, chain: Chain) -> None:
+        """Takes a chain in, loaded or new."""
+        self.by_membership[chain.membership_id] = chain
+        self._by_account.setdefault(chain.account_id, []).append(chain)
+
+    def of(self, account_id: UUID) -> list[Chain]:
+        """The account's chains, established or not."""
+        return self._by_account.get(account_id, [])
+
+    def payer_at(self, account_id: UUID, instant: datetime) -> UUID | None:
+        """The organization that pays first for what the account uses at an instant; none where its own sources alone
+        do. Of two stays that overlap, since clocks differ, the later one counts."""
+        covering = [chain for chain in self.of(account_id) if chain.covers(instant)]
+        return max(covering, key=_begin).organization_id if covering else None
+
+    def pieces(self, account_id: UUID, used_from: datetime, used_until: datetime) -> list[Piece]:
+        """An interval, cut where the account joined or left."""
+        cuts = {used_from, used_until}
+        for chain in self.of(account_id):
+            ends = (chain.effective_at, chain.end.at if chain.end is not None else None)
+            cuts |= {end for end in ends if end is not None and used_from < end < used_until}
+        instants = sorted(cuts)
+        spans = list(pairwise(instants)) or [(used_from, used_until)]
+        pieces: list[Piece] = []
+        for start, end in spans:
+            organization_id = self.payer_at(account_id, start)
+            if pieces and pieces[-1].organization_id == organization_id:
+                pieces[-1] = Piece(organization_id, pieces[-1].used_from, end)
+            else:
+                pieces.append(Piece(organization_id, start, end))
+        return pieces
+
     def _chain_of(self, fact: MemberJoined | MemberLeft | MemberRemoved, chain_id: UUID) -> Chain:
         chain = self.by_membership.get(fact.membership_id)
         if chain is None:
             chain = Chain(chain_id, fact.membership_id, fact.organization_id, fact.account_id)
-            self.by_membership[chain.membership_id] = chain
+            self.add(chain)
         return chain
+
+
+def _begin(chain: Chain) -> tuple[datetime, int]:
+    assert chain.effective_at is not None
+    return chain.effective_at, chain.chain_id.int
 
 
 def _end(gone: MemberLeft | MemberRemoved) -> End:

@@ -1,0 +1,235 @@
+"""Drawing: a usage is charged to the sources in their order, waits for a card where one has to be charged first, and is
+written off where none can pay. And charged anew, where it is known by now that another order would have been right.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from billing.domain.books import Books, Cause
+from billing.domain.charges import Charge, amount_of, parts_of, usage_id_of
+from billing.domain.funds import judge
+from billing.domain.ledger import REVENUE, WRITE_OFF
+from billing.domain.payers import CARD, CREDIT, Payer
+from billing.domain.payments import Payment
+from contracts import ChargeReversed, Fact, SourceShare, UsageCharged, UsageRecorded
+from contracts.billing import SourceKind
+
+
+def charge_usage(books: Books, usage: UsageRecorded, cause: Cause) -> Iterator[Fact]:
+    """Charges a usage that was not charged before."""
+    usage_id = usage_id_of(usage)
+    if usage_id in books.known_usages:
+        return
+    books.known_usages.add(usage_id)
+    amount = amount_of(usage)
+    whole = Charge(
+        usage_id=usage_id,
+        part=1,
+        account_id=usage.account_id,
+        organization_id=None,
+        resource=usage.resource,
+        instance_id=usage.instance_id,
+        used_from=usage.used_from,
+        used_until=max(usage.used_from, usage.used_until),
+        amount=amount,
+        waiting=amount,
+    )
+    for part in parts_of(whole, books.chains.pieces(whole.account_id, whole.used_from, whole.used_until)):
+        books.add(part)
+        for payer in books.payers_of(part.account_id, part.organization_id):
+            payer.burning.add(part.amount, part.used_from, part.used_until)
+            payer.is_changed = True
+        yield from settle(books, part, cause)
+    yield from judge(books, usage.account_id, cause)
+
+
+def settle(books: Books, charge: Charge, cause: Cause) -> Iterator[Fact]:
+    """Draws what is not paid yet. Tells of it when nothing waits any more."""
+    charge.is_changed = True
+    for payer in books.payers_of(charge.account_id, charge.organization_id):
+        for kind in (CREDIT[payer.kind], CARD[payer.kind]):
+            _draw(books, charge, payer, kind, cause)
+        if charge.waiting and _allowed(books, charge, payer) and payer.card_can_pay:
+            _charge_card(books, payer, min(charge.waiting, _allowed(books, charge, payer)), cause)
+            return
+    books.ledger.move(
+        charge.waiting,
+        WRITE_OFF,
+        REVENUE,
+        kind="write_off",
+        cause_id=cause.id,
+        subject_id=charge.usage_id,
+        now=cause.now,
+    )
+    charge.written_off, charge.waiting = charge.written_off + charge.waiting, 0
+    yield _charged(books, charge, cause)
+
+
+def settle_waiting(books: Books, payer: Payer, cause: Cause) -> Iterator[Fact]:
+    """Goes on with the charges that wait, and may draw from this payer."""
+    waiting = [
+        each
+        for each in books.charges.values()
+        if each.waiting and not each.is_gone and payer.payer_id in (each.organization_id, each.account_id)
+    ]
+    for charge in sorted(waiting, key=lambda each: each.order):
+        yield from settle(books, charge, cause)
+
+
+def recharge(books: Books, account_id: UUID, cause: Cause) -> Iterator[Fact]:
+    """Charges anew what lies otherwise than was known, now that the account is known to have joined or left."""
+    settled = []
+    usages: dict[UUID, list[Charge]] = {}
+    for charge in books.charges_of(account_id):
+        usages.setdefault(charge.usage_id, []).append(charge)
+    for usage_id, parts in usages.items():
+        pieces = books.chains.pieces(account_id, parts[0].used_from, parts[-1].used_until)
+        if [part.piece for part in parts] == pieces:
+            continue
+        for part in parts:
+            yield from _reverse(books, part, cause)
+            part.is_gone = True
+        for part in parts_of(_whole(parts), pieces):
+            part.is_new = (usage_id, part.part) not in books.charges or books.charges[usage_id, part.part].is_new
+            books.add(part)
+            settled.append(part)
+    for part in settled:
+        yield from settle(books, part, cause)
+
+
+def _whole(parts: list[Charge]) -> Charge:
+    first, amount = parts[0], sum(part.amount for part in parts)
+    return Charge(
+        usage_id=first.usage_id,
+        part=1,
+        account_id=first.account_id,
+        organization_id=None,
+        resource=first.resource,
+        instance_id=first.instance_id,
+        used_from=first.used_from,
+        used_until=parts[-1].used_until,
+        amount=amount,
+        waiting=amount,
+    )
+
+
+def _draw(books: Books, charge: Charge, payer: Payer, kind: SourceKind, cause: Cause) -> None:
+    amount = min(charge.waiting, payer.holds(kind), _allowed(books, charge, payer))
+    if not amount:
+        return
+    payer.put(kind, -amount)
+    books.ledger.move(
+        amount,
+        payer.account(kind),
+        REVENUE,
+        kind="usage",
+        cause_id=cause.id,
+        subject_id=charge.usage_id,
+        now=cause.now,
+    )
+    charge.waiting -= amount
+    charge.paid[kind] = charge.paid.get(kind, 0) + amount
+    _count(books, charge, payer, amount)
+
+
+def _reverse(books: Books, charge: Charge, cause: Cause) -> Iterator[Fact]:
+    """Gives back what a charge has drawn, source by source."""
+    for kind, amount in charge.paid.items():
+        payer = _payer_of(books, charge, kind)
+        payer.put(kind, amount)
+        books.ledger.move(
+            amount,
+            REVENUE,
+            payer.account(kind),
+            kind="reversal",
+            cause_id=cause.id,
+            subject_id=charge.usage_id,
+            now=cause.now,
+        )
+        _count(books, charge, payer, -amount)
+    books.ledger.move(
+        charge.written_off,
+        REVENUE,
+        WRITE_OFF,
+        kind="reversal",
+        cause_id=cause.id,
+        subject_id=charge.usage_id,
+        now=cause.now,
+    )
+    if charge.is_told:
+        yield ChargeReversed(**_said(books, charge, cause), reversed_at=cause.now)
+
+
+def _allowed(books: Books, charge: Charge, payer: Payer) -> int:
+    """How much of what waits the payer may be asked for."""
+    if payer.kind == "account":
+        return charge.waiting
+    allowance = books.spending.allowance(payer.payer_id, charge.account_id, charge.used_from)
+    return charge.waiting if allowance is None else min(charge.waiting, allowance)
+
+
+def _count(books: Books, charge: Charge, payer: Payer, amount: int) -> None:
+    if payer.kind == "organization":
+        books.spending.add(payer.payer_id, charge.account_id, charge.used_from, amount)
+
+
+def _charge_card(books: Books, payer: Payer, needed: int, cause: Cause) -> None:
+    """Has the card charged as many blocks as are needed, one payment at a time."""
+    if payer.charging_id is not None or payer.card is None:
+        return
+    block = books.terms.card_block
+    payment = Payment(
+        payment_id=books.new_id(),
+        purpose="block",
+        payer_kind=payer.kind,
+        payer_id=payer.payer_id,
+        card_id=payer.card.card_id,
+        amount=-(-needed // block) * block,
+        asked_by=None,
+        cause_id=cause.ce_id,
+        correlation_id=cause.correlation_id,
+        asked_at=cause.now,
+    )
+    books.ask(payment)
+    payer.charging_id, payer.is_changed = payment.payment_id, True
+
+
+def _charged(books: Books, charge: Charge, cause: Cause) -> UsageCharged:
+    charge.is_told = True
+    own = books.payer(charge.account_id, "account")
+    said = _said(books, charge, cause)
+    return UsageCharged(**said, burn_rate=own.burning.per_hour(cause.now), charged_at=cause.now)
+
+
+def _said(books: Books, charge: Charge, cause: Cause) -> dict[str, Any]:
+    """What is said of a charge and of its reversal. The versions of those who have a share in it go up."""
+    payers = {id(payer): payer for kind in charge.paid if (payer := _payer_of(books, charge, kind))}
+    for payer in payers.values():
+        payer.next_version()
+    own = books.payer(charge.account_id, "account")
+    version = own.version if id(own) in payers else own.next_version()
+    shares: tuple[SourceShare, ...] = tuple(
+        _payer_of(books, charge, kind).share(kind, amount, cause.now) for kind, amount in charge.paid.items()
+    )
+    return {
+        "account_id": charge.account_id,
+        "version": version,
+        "usage_id": charge.usage_id,
+        "part": charge.part,
+        "organization_id": charge.organization_id,
+        "resource": charge.resource,
+        "instance_id": charge.instance_id,
+        "used_from": charge.used_from,
+        "used_until": charge.used_until,
+        "amount": charge.amount,
+        "shares": shares,
+        "written_off": charge.written_off,
+    }
+
+
+def _payer_of(books: Books, charge: Charge, kind: SourceKind) -> Payer:
+    if kind in (CREDIT["account"], CARD["account"]):
+        return books.payer(charge.account_id, "account")
+    assert charge.organization_id is not None
+    return books.payer(charge.organization_id, "organization")
