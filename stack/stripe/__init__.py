@@ -1,0 +1,1 @@
+"""A Stripe for one machine: localstripe, and in front of it what Stripe does and localstripe does not."""

@@ -1,0 +1,32 @@
+"""`python -m stack.stripe --port 8420 --folder stripe` is the stand-in for Stripe, until it is stopped. Its keys, and
+where its webhooks go, are in its environment."""
+
+import argparse
+import logging
+import os
+from pathlib import Path
+
+from aiohttp import web
+
+from stack.ports import LOOPBACK
+from stack.stripe.keys import StripeKeys
+from stack.stripe.memory import Memory
+from stack.stripe.proxy import Proxy
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m stack.stripe", description=__doc__)
+    parser.add_argument("--port", type=int, required=True, help="where it answers")
+    parser.add_argument("--folder", type=Path, required=True, help="where it keeps what it knows")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    names = ("STRIPE_API_KEY", "STRIPE_PUBLISHABLE_KEY", "STRIPE_WEBHOOK_SECRET")
+    keys = StripeKeys(*(os.environ[name] for name in names))
+    proxy = Proxy(Memory(options.folder / "stripe.sqlite"), keys)
+    if "STRIPE_WEBHOOK_URL" in os.environ:
+        proxy.post_events_to(os.environ["STRIPE_WEBHOOK_URL"])
+    web.run_app(proxy.app(), host=LOOPBACK, port=options.port, access_log=None, print=None, shutdown_timeout=2.0)
+
+
+if __name__ == "__main__":
+    main()
