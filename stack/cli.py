@@ -50,7 +50,7 @@ def up(
             "--port",
             metavar="NAME=PORT",
             help="A port that must be so, as in kafka=9092; others are free ones, and kept. Names: kafka, "
-            "kafka-controller, postgres, smtp, mailbox, the services, and console-health. Repeatable.",
+            "kafka-controller, postgres, smtp, mailbox, stripe, the services, and console-health. Repeatable.",
         ),
     ] = None,
     throughput: Annotated[

@@ -1,4 +1,4 @@
-"""One machine's platform: Kafka, PostgreSQL, a mailbox and the services, in one data folder."""
+"""One machine's platform: Kafka, PostgreSQL, a mailbox, a Stripe and the services, in one data folder."""
 
 import os
 import shutil
@@ -23,17 +23,21 @@ from stack.progress import SILENT, Progress
 from stack.services import SERVICES, ServiceProcess, owner_of_port, port_names
 from stack.state import FolderLock, State
 from stack.steps import Steps
+from stack.stripe.server import StripeServer
 
 DEFAULT_FOLDER = Path(".latchkey")
 _ROOM = 500 * 1024 * 1024
 """Free bytes in the data folder's file system below which nothing is started."""
 _TOPICS = "contracts:TOPICS"
+_PAID_BY_CARD = "billing"
+"""The service that speaks with Stripe."""
 _PORTS = {
     "kafka": "kafka",
     "kafka-controller": "kafka",
     "postgres": "postgres",
     "smtp": "mailbox",
     "mailbox": "mailbox",
+    "stripe": "stripe",
     **{port: service for service in SERVICES for port in port_names(service, service)},
 }
 """Every port by its name, and the process that listens there. Those of further instances come as they are started."""
@@ -49,6 +53,8 @@ class Platform:
     kafka: KafkaServer
     postgres: PostgresServer
     mailbox: MailboxServer
+    stripe: StripeServer
+    """Runs where billing does."""
 
     def __init__(
         self,
@@ -62,7 +68,7 @@ class Platform:
     ) -> None:
         """`services` are those that are run; with none, Kafka and PostgreSQL are alone, and no topics are made.
         `settings` are further environment variables, by service. `ports` are those that must be so, by name (`kafka`,
-        `postgres`, `smtp`, `mailbox`, `invites`, ..., `console` for its pages and `console-health`);
+        `postgres`, `smtp`, `mailbox`, `stripe`, `invites`, ..., `console` for its pages and `console-health`);
         LATCHKEY_KAFKA_PORT and so on say the same. `throughput` is for measurements: see KafkaServer."""
         unknown = {*services, *(settings or {})} - set(SERVICES)
         if unknown:
@@ -141,7 +147,8 @@ class Platform:
     def processes(self) -> list[ManagedProcess]:
         """All, in the order in which they are needed."""
         mailbox: list[ManagedProcess] = [self.mailbox] if self._names else []
-        return [self.postgres, self.kafka, *mailbox, *self._services.values()]
+        stripe: list[ManagedProcess] = [self.stripe] if _PAID_BY_CARD in self._names else []
+        return [self.postgres, self.kafka, *mailbox, *stripe, *self._services.values()]
 
     @property
     def is_running(self) -> bool:
@@ -184,7 +191,7 @@ class Platform:
         try:
             with ThreadPoolExecutor(max_workers=8) as pool:
                 list(pool.map(lambda service: self._stop(service, progress), self.services))
-            for process in (self.mailbox, self.kafka, self.postgres):
+            for process in (self.stripe, self.mailbox, self.kafka, self.postgres):
                 self._stop(process, progress)
             self._save()
         finally:
@@ -194,7 +201,7 @@ class Platform:
         """Stops it and deletes its data, letters and logs."""
         self.stop()
         self.postgres.remove()
-        for name in ("kafka", "postgres", "mailbox", "run", "logs"):
+        for name in ("kafka", "postgres", "mailbox", "stripe", "run", "logs"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         for file in ("state.json", "lock"):
             (self.folder / file).unlink(missing_ok=True)
@@ -235,6 +242,14 @@ class Platform:
         )
         self.mailbox = MailboxServer(
             self.folder / "mailbox", ports["smtp"], ports["mailbox"], self._log("mailbox"), dies_with_us=tied
+        )
+        self.stripe = StripeServer(
+            self.folder / "stripe",
+            ports.get("stripe"),  # A folder from before there were cards has none.
+            self._log("stripe"),
+            keys=state.stripe,
+            webhook_url=f"http://{LOOPBACK}:{ports[_PAID_BY_CARD]}/webhooks/stripe",
+            dies_with_us=tied,
         )
         names = {name: name for name in self._names}
         # Further instances belong to it as long as they run.
@@ -287,10 +302,11 @@ class Platform:
         kafka = steps.add(partial(self._start, self.kafka))
         if self._names:
             mailbox = steps.add(partial(self._start, self.mailbox))
+            stripe = [steps.add(partial(self._start, self.stripe))] if _PAID_BY_CARD in self._names else []
             topics = steps.add(self._create_topics, [kafka])
             migrated = {name: steps.add(partial(self._migrate, name), [postgres]) for name in self._names}
             for service in self.services:
-                steps.add(partial(self._start, service), [topics, mailbox, migrated[service.service]])
+                steps.add(partial(self._start, service), [topics, mailbox, *stripe, migrated[service.service]])
         steps.finish(abort=self._kill_all)
 
     def _kill_all(self) -> None:
@@ -353,6 +369,14 @@ class Platform:
                 "SMTP_PORT": str(self.mailbox.smtp_port),
                 "MAIL_FROM": "Latchkey <invitations@latchkey.example>",
             }
+        if service == _PAID_BY_CARD:
+            env |= {
+                "STRIPE_API_KEY": self.stripe.keys.api,
+                "STRIPE_API_BASE": self.stripe.address,
+                "STRIPE_WEBHOOK_SECRET": self.stripe.keys.webhook,
+            }
+        if service == "console":
+            env |= {"STRIPE_PUBLISHABLE_KEY": self.stripe.keys.publishable, "STRIPE_JS": self.stripe.script_url}
         return {**env, **self._settings.get(service, {})}
 
     def _log(self, name: str) -> Path:

@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told from several threads at once. A part is `kafka`, `postgres`, `mailbox`, `topics` or a service's name."""
+    """Told from several threads at once. A part is `topics`, or a process by its name, such as `kafka` or `billing`."""
 
     def update(self, part: str, doing: str, *, done: bool = False) -> None:
         """`part` is `doing` something now, or has `done` with it."""

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from stack.errors import FolderLockedError, StackError
 from stack.process import Identity
+from stack.stripe.keys import StripeKeys
 
 _FORMAT = 1
 
@@ -28,6 +29,7 @@ class State:
     ports: dict[str, int] = field(default_factory=dict)
     link_key: str = field(default_factory=_new_key)
     accounts_key: str = field(default_factory=_new_key)
+    stripe: StripeKeys = field(default_factory=StripeKeys.new)
     services: list[str] = field(default_factory=list)
     """Of which there is at least one instance."""
     processes: dict[str, Identity] = field(default_factory=dict)
@@ -46,6 +48,8 @@ class State:
         if not isinstance(saved, dict) or saved.pop("format", None) != _FORMAT:
             raise _unusable(file, "it was written by another version")
         try:
+            if "stripe" in saved:
+                saved["stripe"] = StripeKeys(**saved["stripe"])
             saved["processes"] = {name: Identity(**process) for name, process in saved["processes"].items()}
             return cls(**saved)
         except (TypeError, KeyError, AttributeError) as error:

@@ -15,7 +15,7 @@ from stack.process import Identity
 from stack.services import SERVICES, ServiceProcess, owner_of_port, port_names
 from stack.state import State
 
-_NAMES = ("kafka", "kafka-controller", "postgres", "smtp", "mailbox", *SERVICES, "console-health")
+_NAMES = ("kafka", "kafka-controller", "postgres", "smtp", "mailbox", "stripe", *SERVICES, "console-health")
 
 
 @pytest.fixture
@@ -65,6 +65,16 @@ def test_the_address_of_the_console_is_the_one_for_people(platform: Platform) ->
     console = platform.service("console")
 
     assert console.address == f"http://{LOOPBACK}:{console.web_port}"
+
+
+def test_only_billing_is_told_the_key_that_charges_cards_and_how_events_are_signed(platform: Platform) -> None:
+    for name in ("STRIPE_API_KEY", "STRIPE_API_BASE", "STRIPE_WEBHOOK_SECRET"):
+        assert who_is_told(platform, name) == {"billing"}
+
+
+def test_pages_are_told_the_key_for_pages_and_where_the_script_is(platform: Platform) -> None:
+    assert who_is_told(platform, "STRIPE_PUBLISHABLE_KEY") == who_is_told(platform, "STRIPE_JS") == {"console"}
+    assert platform.service("console").env["STRIPE_JS"].startswith(platform.stripe.address)
 
 
 def test_a_service_without_pages_has_no_address_of_them(platform: Platform) -> None:

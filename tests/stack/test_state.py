@@ -37,6 +37,15 @@ def test_a_folder_from_before_there_were_accounts_keeps_its_link_key_and_gets_an
     assert len(base64.urlsafe_b64decode(state.accounts_key)) == 32
 
 
+def test_a_folder_from_before_there_were_cards_gets_keys_for_stripe(tmp_path: Path) -> None:
+    State().save(tmp_path)
+    saved = json.loads((tmp_path / "state.json").read_text())
+    del saved["stripe"]
+    (tmp_path / "state.json").write_text(json.dumps(saved))
+
+    assert State.load(tmp_path).stripe.api.startswith("sk_test_")
+
+
 def test_nobody_else_may_read_the_keys(tmp_path: Path) -> None:
     State().save(tmp_path)
 
