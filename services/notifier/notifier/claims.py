@@ -15,7 +15,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts import Fact
-from notifier.domain import Claim
+from notifier.domain import Card, Claim
 from notifier.store import LETTER_COLUMNS, letter_of
 from postroom import WorkTransaction
 
@@ -41,11 +41,13 @@ _CLAIM = text(f"""
            CASE WHEN recipient_id IS NULL THEN letters.address ELSE recipient.address END AS to_address,
            recipient.name AS recipient_name,
            CASE WHEN person.account_id IS NULL THEN person_name ELSE person.name END AS known_person_name,
-           person.address AS person_address
+           person.address AS person_address, cards.payer_id AS card_payer_id, cards.version AS card_version,
+           cards.card_id, cards.brand, cards.last4
     FROM claimed AS letters
     LEFT JOIN organizations USING (organization_id)
     LEFT JOIN profiles AS recipient ON recipient.account_id = recipient_id
     LEFT JOIN profiles AS person ON person.account_id = person_id
+    LEFT JOIN cards ON kind = 'card_declined' AND cards.payer_id = CAST(fact ->> 'payer_id' AS uuid)
     ORDER BY created_at
 """)  # noqa: S608
 
@@ -151,4 +153,11 @@ def _claim_of(row: Row[Any], lease_until: datetime) -> Claim:
         recipient_name=row.recipient_name,
         person_name=row.known_person_name,
         person_address=row.person_address,
+        card=_card_of(row),
     )
+
+
+def _card_of(row: Row[Any]) -> Card | None:
+    if row.card_payer_id is None:
+        return None
+    return Card(row.card_payer_id, row.card_version, row.card_id, row.brand, row.last4)

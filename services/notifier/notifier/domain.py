@@ -3,13 +3,25 @@
 waiting -> queued <-> sending -> sent | bounced | failed | withdrawn
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID, uuid5
 
-from contracts import LetterBounced, LetterFailed, LetterSent
+from contracts import (
+    CardDeclined,
+    CreditToppedUp,
+    FundsExhausted,
+    FundsLow,
+    LetterBounced,
+    LetterFailed,
+    LetterSent,
+)
+
+MoneyFact = FundsLow | FundsExhausted | CardDeclined | CreditToppedUp
+"""What billing tells that people are written to about."""
 
 LETTERS: Final = UUID("0b7c1c4e-6a53-5d0b-9a39-6c6574746572")
 """Namespace of the letters' ids (UUIDv5)."""
@@ -34,6 +46,23 @@ class Kind(StrEnum):
     """To an account: somebody signed up with its address."""
     PASSWORD_CHANGED = "password_changed"  # noqa: S105  a letter
     """To an account: it has another password."""
+    FUNDS_LOW = "funds_low"
+    """To an account: what pays for it will be used up before long."""
+    FUNDS_EXHAUSTED = "funds_exhausted"
+    """To an account: nothing can pay for it any more."""
+    CARD_DECLINED = "card_declined"
+    """To who put the card on file: its bank said no."""
+    TOP_UP_RECEIPT = "top_up_receipt"
+    """To who topped up: the organization's card was charged."""
+
+
+ABOUT_MONEY: Final[Mapping[Kind, type[MoneyFact]]] = {
+    Kind.FUNDS_LOW: FundsLow,
+    Kind.FUNDS_EXHAUSTED: FundsExhausted,
+    Kind.CARD_DECLINED: CardDeclined,
+    Kind.TOP_UP_RECEIPT: CreditToppedUp,
+}
+"""Letters that are kept with the fact that they are about, since they tell more of it than ids."""
 
 
 class State(StrEnum):
@@ -48,7 +77,7 @@ class State(StrEnum):
     BOUNCED = "bounced"
     FAILED = "failed"
     WITHDRAWN = "withdrawn"
-    """Nobody needs it any more: its link or code is dead, or the person is gone."""
+    """Nobody needs it any more: its link or code is dead, what it says is overtaken, or the person is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +134,7 @@ class Impossible:
 
 @dataclass(frozen=True, slots=True)
 class Pointless:
-    """The person that it is for, or about, is gone."""
+    """The person that it is for, or the person or card that it is about, is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +168,19 @@ class Profile:
         return cls(account_id, 0, None, None)
 
 
+@dataclass(frozen=True, slots=True)
+class Card:
+    """notifier's copy of what is said of the card that a payer has on file."""
+
+    payer_id: UUID
+    version: int
+    """Of the payer."""
+    card_id: str | None
+    """None where there is none on file any more; then the others are, too."""
+    brand: str | None
+    last4: str | None
+
+
 @dataclass(slots=True)
 class Letter:
     """One letter to one person about one fact. Times are aware, in UTC."""
@@ -150,12 +192,12 @@ class Letter:
     correlation_id: str
     created_at: datetime
     organization_id: UUID | None = None
-    """Also the key of the fact; none where the letter is about an account."""
+    """The organization that it speaks of, if it does."""
     invitation_id: UUID | None = None
     challenge_id: UUID | None = None
     """What the code of an account's letter is derived from."""
     recipient_id: UUID | None = None
-    """The account that is written to, and the key of a fact about it; none where it is `address`."""
+    """The account that is written to; none where it is `address`."""
     address: str | None = None
     """The invited address; gone when the letter has ended."""
     person_id: UUID | None = None
@@ -163,12 +205,19 @@ class Letter:
     person_name: str | None = None
     """What the fact called the inviter, for as long as there is no profile; gone when the letter has ended."""
     expires_at: datetime | None = None
-    """When its link or code dies."""
+    """When its link or code dies, or what it warns of has come."""
+    fact: MoneyFact | None = None
+    """Of a letter about money, what it tells."""
     state: State = State.WAITING
     attempts: int = 0
     due_at: datetime | None = None
     """When it is to be sent; while it is being sent, when the lease is over."""
     ended_at: datetime | None = None
+
+    @property
+    def cause_key(self) -> UUID | None:
+        """The Kafka key of the fact."""
+        return self.fact.partition_key if self.fact else self.organization_id or self.recipient_id
 
     def overtime(self, patience: Patience) -> datetime:
         """When it ends although nothing has become of it."""
@@ -177,8 +226,8 @@ class Letter:
         return min(latest, self.expires_at) if self.expires_at else latest
 
     def end_in_overtime(self, now: datetime) -> LetterFailed | None:
-        """Ends a letter whose time is over; without a fact where its link or code has died, which ends the matter
-        itself."""
+        """Ends a letter whose time is over; without a fact where its link or code has died, or what it warns of has
+        come, which ends the matter itself."""
         reason = _NEVER_COMPLETE if self.state is State.WAITING else _NEVER_TAKEN
         if self.expires_at is not None and self.expires_at <= now:
             self._end(State.WITHDRAWN, now)
@@ -222,7 +271,7 @@ class Letter:
             "letter_id": self.letter_id,
             "kind": self.kind.value,
             "cause_id": self.cause_id,
-            "cause_key": self.organization_id or self.recipient_id,
+            "cause_key": self.cause_key,
             "organization_id": self.organization_id,
             "invitation_id": self.invitation_id,
             "recipient_id": self.recipient_id,
@@ -245,11 +294,18 @@ class Claim:
     recipient_name: str | None
     person_name: str | None
     person_address: str | None
+    card: Card | None
+    """Of whom it tells that a card was declined, what is on file by now; none where that is not known."""
 
     @property
     def is_pointless(self) -> bool:
-        """Whether the recipient is gone, or the new member of whom it tells."""
-        return self.address is None or (self.letter.kind is Kind.HAS_JOINED and self.person_address is None)
+        """Whether the recipient is gone, or the new member of whom it tells, or the card was replaced since."""
+        match self.letter:
+            case Letter(kind=Kind.HAS_JOINED) if self.person_address is None:
+                return True
+            case Letter(fact=CardDeclined(card_id=card_id)) if self.card is not None and self.card.card_id != card_id:
+                return True
+        return self.address is None
 
 
 _NEVER_COMPLETE: Final = "What the letter needs (a profile, the organization's name) has not come."

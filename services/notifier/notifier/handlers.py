@@ -5,7 +5,14 @@ from collections.abc import Iterable, Mapping
 from contracts import (
     AccountErased,
     AccountProfile,
+    CardAttached,
+    CardDeclined,
+    CardDetached,
+    CreditToppedUp,
     Fact,
+    FundsExhausted,
+    FundsLow,
+    FundsRestored,
     InvitationAccepted,
     InvitationDeclined,
     InvitationExpired,
@@ -20,7 +27,7 @@ from contracts import (
     PasswordResetRequested,
     SignUpRepeated,
 )
-from notifier.domain import Kind
+from notifier.domain import Card, Kind
 from notifier.working_set import Cause, Post
 from postroom import AnswerTo, Context, Handler, Message
 
@@ -87,6 +94,52 @@ def tell_of_new_password(changed: PasswordChanged, post: Post, context: Context)
     return _NOTHING_TO_TELL
 
 
+def warn_of_low_funds(low: FundsLow, post: Post, context: Context) -> Iterable[Fact]:
+    """The account is warned, for as long as there is something to warn of."""
+    at, until = low.noticed_at, low.exhausted_by
+    post.write_about_funds(Kind.FUNDS_LOW, low, at, _cause(context), expires_at=until)
+    return _NOTHING_TO_TELL
+
+
+def tell_of_exhausted_funds(exhausted: FundsExhausted, post: Post, context: Context) -> Iterable[Fact]:
+    """The account is told that its instances are to stop, and what to do; the warning, if it has not left yet, comes
+    too late."""
+    post.write_about_funds(Kind.FUNDS_EXHAUSTED, exhausted, exhausted.exhausted_at, _cause(context))
+    return _NOTHING_TO_TELL
+
+
+def withdraw_news_of_funds(restored: FundsRestored, post: Post, context: Context) -> Iterable[Fact]:
+    """What has not left is not true any more."""
+    post.overtake_funds(restored.account_id, restored.version, context.now)
+    return _NOTHING_TO_TELL
+
+
+def tell_of_declined_card(declined: CardDeclined, post: Post, context: Context) -> Iterable[Fact]:
+    """Who put the card on file hears of it."""
+    to, at = declined.attached_by, declined.declined_at
+    post.write_about_payment(Kind.CARD_DECLINED, declined, to, at, _cause(context))
+    return _NOTHING_TO_TELL
+
+
+def write_receipt(topped_up: CreditToppedUp, post: Post, context: Context) -> Iterable[Fact]:
+    """Who topped up gets the receipt."""
+    to, at = topped_up.topped_up_by, topped_up.topped_up_at
+    post.write_about_payment(Kind.TOP_UP_RECEIPT, topped_up, to, at, _cause(context))
+    return _NOTHING_TO_TELL
+
+
+def keep_card(attached: CardAttached, post: Post, context: Context) -> Iterable[Fact]:
+    """From now on we can say which card it is."""
+    post.keep_card(Card(attached.payer_id, attached.version, attached.card_id, attached.brand, attached.last4))
+    return _NOTHING_TO_TELL
+
+
+def forget_card(detached: CardDetached, post: Post, context: Context) -> Iterable[Fact]:
+    """There is none any more that could be spoken of."""
+    post.keep_card(Card(detached.payer_id, detached.version, None, None, None))
+    return _NOTHING_TO_TELL
+
+
 def keep_profile(profile: AccountProfile, post: Post, context: Context) -> Iterable[Fact]:
     """From now on we know where to write to; letters that wait for it are queued."""
     post.keep_profile(profile)
@@ -106,7 +159,8 @@ def note_organization(created: OrganizationCreated, post: Post, context: Context
 
 
 def end_overtime(post: Post, context: Context) -> Iterable[AnswerTo]:
-    """Letters that nothing has become of for too long have failed; those whose link or code has died end silently."""
+    """Letters that nothing has become of for too long have failed; those whose link or code has died, or that warn of
+    what has come, end silently."""
     for letter in post.overtime:
         failed = letter.end_in_overtime(context.now)
         if failed is not None:
@@ -127,6 +181,13 @@ REACTIONS: Mapping[type[Message], Handler[Post]] = {
     PasswordResetRequested: write_reset_link,
     SignUpRepeated: tell_of_sign_up,
     PasswordChanged: tell_of_new_password,
+    FundsLow: warn_of_low_funds,
+    FundsExhausted: tell_of_exhausted_funds,
+    FundsRestored: withdraw_news_of_funds,
+    CardDeclined: tell_of_declined_card,
+    CreditToppedUp: write_receipt,
+    CardAttached: keep_card,
+    CardDetached: forget_card,
     AccountProfile: keep_profile,
     AccountErased: forget_person,
 }

@@ -15,9 +15,10 @@ from uuid import UUID
 import idna
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
-from contracts import link_code, mailbox_code, reset_code
+from contracts import CardDeclined, CreditToppedUp, FundsExhausted, FundsLow, link_code, mailbox_code, reset_code
 from notifier.domain import Claim, Kind, Letter
 from notifier.messages import Letterhead, as_bytes
+from notifier.money import card_in_words, in_dollars, why_declined
 from notifier.names import clean_address, clean_name
 
 _UNFIT: Final = re.compile(r"[\s<>\x00-\x1f\x7f-\x9f]")
@@ -99,6 +100,7 @@ class Renderer:
         """What the templates are given; names of people and organizations only after cleaning."""
         letter = claim.letter
         words: dict[str, object] = {
+            "speaks_of_organization": letter.organization_id is not None,
             "organization": clean_name(claim.organization_name) or "an organization",
             "recipient": clean_name(claim.recipient_name),
             "person": clean_name(claim.person_name),
@@ -107,7 +109,7 @@ class Renderer:
         }
         if letter.expires_at is not None:
             words["expires_on"], words["expires_at"] = in_words(letter.expires_at)
-        return words | self._usable(letter)
+        return words | _money(claim) | self._usable(letter)
 
     def _usable(self, letter: Letter) -> dict[str, str]:
         """The link or code that the letter is there for."""
@@ -119,6 +121,30 @@ class Renderer:
             case Letter(kind=Kind.PASSWORD_RESET, challenge_id=UUID() as challenge_id):
                 return {"link": f"{self._console_url}/password-reset/{reset_code(self._accounts_key, challenge_id)}/"}
         return {}
+
+
+def _money(claim: Claim) -> dict[str, str]:
+    """What a letter about money tells of its fact."""
+    match claim.letter.fact:
+        case FundsLow() as low:
+            return {"left": in_dollars(low.left), "exhausted_by": in_words(low.exhausted_by)[1]}
+        case FundsExhausted() as exhausted:
+            return {"exhausted_at": in_words(exhausted.exhausted_at)[1]}
+        case CardDeclined() as declined:
+            return {
+                "card": card_in_words(claim.card.brand, claim.card.last4) if claim.card else "",
+                "amount": in_dollars(declined.amount),
+                "why": why_declined(declined.reason),
+                "declined_at": in_words(declined.declined_at)[1],
+            }
+        case CreditToppedUp() as topped_up:
+            return {
+                "amount": in_dollars(topped_up.amount),
+                "balance": in_dollars(topped_up.balance),
+                "payment_id": str(topped_up.payment_id),
+                "paid_at": in_words(topped_up.topped_up_at)[1],
+            }
+    return {}
 
 
 def in_words(moment: datetime) -> tuple[str, str]:

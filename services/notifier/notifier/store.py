@@ -15,6 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from contracts import (
     AccountErased,
     AccountProfile,
+    CardDeclined,
+    CreditToppedUp,
+    FundsExhausted,
+    FundsLow,
     InvitationExpiring,
     InvitationIssued,
     MailboxProofRequested,
@@ -24,7 +28,7 @@ from contracts import (
     PasswordResetRequested,
     SignUpRepeated,
 )
-from notifier.domain import Kind, Letter, Patience, Profile, State
+from notifier.domain import ABOUT_MONEY, Kind, Letter, Patience, Profile, State
 from notifier.working_set import LINKS, Post
 from postroom import Message
 
@@ -64,14 +68,36 @@ _SAVE_ENDS = text("""
     ON CONFLICT (invitation_id) DO NOTHING
 """)
 
+_SAVE_CARDS = text("""
+    INSERT INTO cards (payer_id, version, card_id, brand, last4)
+    SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[]), CAST(:card_ids AS text[]),
+                         CAST(:brands AS text[]), CAST(:last4s AS text[]))
+    ON CONFLICT (payer_id) DO UPDATE
+    SET version = excluded.version, card_id = excluded.card_id, brand = excluded.brand, last4 = excluded.last4
+    WHERE cards.version < excluded.version
+""")
+
+_FORGET_CARDS = text("DELETE FROM cards WHERE payer_id = ANY(CAST(:ids AS uuid[]))")
+
 # One that is being sent just now may leave all the same: then its state says so in the end (see claims.py).
 _WITHDRAW = text("""
     WITH pointless AS (
         SELECT letter_id
-        FROM unnest(CAST(:ids AS uuid[]), CAST(:only_reminders AS boolean[])) AS ended (invitation_id, only_reminder)
-        JOIN letters USING (invitation_id)
-        WHERE state IN ('waiting', 'queued', 'sending') AND recipient_id IS NULL
-          AND (kind = 'reminder' OR NOT only_reminder)
+        FROM letters
+        WHERE state IN ('waiting', 'queued', 'sending') AND letter_id IN (
+            SELECT letter_id
+            FROM unnest(CAST(:invitation_ids AS uuid[]), CAST(:only_reminders AS boolean[]))
+                 AS ended (invitation_id, only_reminder)
+            JOIN letters USING (invitation_id)
+            WHERE state IN ('waiting', 'queued', 'sending') AND recipient_id IS NULL
+              AND (kind = 'reminder' OR NOT only_reminder)
+            UNION ALL
+            SELECT letter_id
+            FROM unnest(CAST(:account_ids AS uuid[]), CAST(:versions AS bigint[])) AS newer (account_id, version)
+            JOIN letters ON recipient_id = account_id
+            WHERE state IN ('waiting', 'queued', 'sending') AND kind IN ('funds_low', 'funds_exhausted')
+              AND CAST(fact ->> 'version' AS bigint) < version
+        )
         ORDER BY letter_id
         FOR UPDATE OF letters
     )
@@ -107,25 +133,25 @@ _QUEUE_COMPLETE_OF = text(
 
 _INSERT_LETTERS = text("""
     INSERT INTO letters (letter_id, kind, state, cause_id, correlation_id, organization_id, invitation_id, challenge_id,
-                         recipient_id, address, person_id, person_name, expires_at, created_at, attempts, due_at,
-                         overtime_at, ended_at)
+                         recipient_id, address, person_id, person_name, expires_at, fact, created_at, attempts,
+                         due_at, overtime_at, ended_at)
     SELECT letter_id, kind, state, cause_id, correlation_id, organization_id, invitation_id, challenge_id,
-           recipient_id, address, person_id, person_name, expires_at, created_at, 0, created_at, overtime_at,
-           CASE WHEN state = 'withdrawn' THEN created_at END
+           recipient_id, address, person_id, person_name, expires_at, CAST(fact AS jsonb), created_at, 0,
+           created_at, overtime_at, CASE WHEN state = 'withdrawn' THEN created_at END
     FROM unnest(
         CAST(:ids AS uuid[]), CAST(:kinds AS text[]), CAST(:states AS text[]), CAST(:cause_ids AS text[]),
         CAST(:correlation_ids AS text[]), CAST(:organization_ids AS uuid[]), CAST(:invitation_ids AS uuid[]),
         CAST(:challenge_ids AS uuid[]), CAST(:recipient_ids AS uuid[]), CAST(:addresses AS text[]),
         CAST(:person_ids AS uuid[]), CAST(:person_names AS text[]), CAST(:expires_at AS timestamptz[]),
-        CAST(:created_at AS timestamptz[]), CAST(:overtime_at AS timestamptz[]))
+        CAST(:facts AS text[]), CAST(:created_at AS timestamptz[]), CAST(:overtime_at AS timestamptz[]))
         AS written (letter_id, kind, state, cause_id, correlation_id, organization_id, invitation_id, challenge_id,
-                    recipient_id, address, person_id, person_name, expires_at, created_at, overtime_at)
+                    recipient_id, address, person_id, person_name, expires_at, fact, created_at, overtime_at)
     ON CONFLICT (letter_id) DO NOTHING
 """)
 
 LETTER_COLUMNS = """
     letter_id, kind, state, cause_id, correlation_id, organization_id, invitation_id, challenge_id, recipient_id,
-    letters.address, person_id, person_name, expires_at, created_at, attempts, due_at
+    letters.address, person_id, person_name, expires_at, CAST(fact AS text) AS fact, created_at, attempts, due_at
 """
 
 _OVERTIME = text(f"""
@@ -187,7 +213,9 @@ class LetterStore:
         """What has changed: a statement for each kind of change."""
         await _save_profiles(connection, [post.profiles[each] for each in sorted(post.changed_profiles)])
         await _save_organizations(connection, {each: post.organizations[each] for each in post.new_organizations})
+        await _save_cards(connection, post)
         await _end_invitations(connection, post)
+        await _withdraw(connection, post)
         await _insert_letters(connection, list(post.settle()), self._patience)
         if post.changed_profiles or post.new_organizations:
             known = {"account_ids": list(post.changed_profiles), "organization_ids": list(post.new_organizations)}
@@ -211,9 +239,10 @@ async def forget_ended_invitations(connection: AsyncConnection, now: datetime, *
 
 def letter_of(row: Row[Any]) -> Letter:
     """The letter of a row of LETTER_COLUMNS."""
+    kind = Kind(row.kind)
     return Letter(
         letter_id=row.letter_id,
-        kind=Kind(row.kind),
+        kind=kind,
         cause_id=row.cause_id,
         correlation_id=row.correlation_id,
         created_at=row.created_at,
@@ -225,6 +254,7 @@ def letter_of(row: Row[Any]) -> Letter:
         person_id=row.person_id,
         person_name=row.person_name,
         expires_at=row.expires_at,
+        fact=ABOUT_MONEY[kind].model_validate_json(row.fact) if row.fact else None,
         state=State(row.state),
         attempts=row.attempts,
         due_at=row.due_at,
@@ -253,6 +283,12 @@ def _mentions(messages: Sequence[Message]) -> tuple[set[UUID], set[UUID], set[UU
                 | PasswordChanged()
             ):
                 accounts.add(message.account_id)
+            case FundsLow() | FundsExhausted():
+                accounts.add(message.account_id)
+                organizations.update(each for each in (message.organization_id,) if each is not None)
+            case CardDeclined(attached_by=recipient_id) | CreditToppedUp(topped_up_by=recipient_id):
+                accounts.add(recipient_id)
+                organizations.add(message.payer_id)  # The id of an account finds none.
             case OrganizationCreated():
                 organizations.add(message.organization_id)
     return accounts, organizations, invitations
@@ -279,19 +315,45 @@ async def _save_organizations(connection: AsyncConnection, names: Mapping[UUID, 
     await connection.execute(_SAVE_ORGANIZATIONS, {"ids": ids, "names": [names[each] for each in ids]})
 
 
+async def _save_cards(connection: AsyncConnection, post: Post) -> None:
+    if post.new_cards:
+        cards = [post.new_cards[each] for each in sorted(post.new_cards)]
+        await connection.execute(
+            _SAVE_CARDS,
+            {
+                "ids": [card.payer_id for card in cards],
+                "versions": [card.version for card in cards],
+                "card_ids": [card.card_id for card in cards],
+                "brands": [card.brand for card in cards],
+                "last4s": [card.last4 for card in cards],
+            },
+        )
+    erased = [each for each in post.changed_profiles if post.profiles[each].is_erased]
+    if erased:
+        await connection.execute(_FORGET_CARDS, {"ids": erased})
+
+
 async def _end_invitations(connection: AsyncConnection, post: Post) -> None:
     if post.new_ends:
         ids = sorted(post.new_ends)
         await connection.execute(_SAVE_ENDS, {"ids": ids, "ended_at": [post.new_ends[each] for each in ids]})
-    if post.withdrawals:
-        await connection.execute(
-            _WITHDRAW,
-            {
-                "ids": list(post.withdrawals),
-                "only_reminders": [not withdrawn.kinds >= LINKS for withdrawn in post.withdrawals.values()],
-                "now": max(withdrawn.at for withdrawn in post.withdrawals.values()),
-            },
-        )
+
+
+async def _withdraw(connection: AsyncConnection, post: Post) -> None:
+    """In one statement, since a second one would lock letters out of order."""
+    if not post.withdrawals and not post.overtakings:
+        return
+    moments = [each.at for each in post.withdrawals.values()] + [each.at for each in post.overtakings.values()]
+    await connection.execute(
+        _WITHDRAW,
+        {
+            "invitation_ids": list(post.withdrawals),
+            "only_reminders": [not withdrawn.kinds >= LINKS for withdrawn in post.withdrawals.values()],
+            "account_ids": list(post.overtakings),
+            "versions": [overtaking.version for overtaking in post.overtakings.values()],
+            "now": max(moments),
+        },
+    )
 
 
 async def _insert_letters(connection: AsyncConnection, letters: list[Letter], patience: Patience) -> None:
@@ -315,6 +377,7 @@ async def _insert_letters(connection: AsyncConnection, letters: list[Letter], pa
             "person_ids": [letter.person_id for letter in letters],
             "person_names": [None if letter.state is withdrawn else letter.person_name for letter in letters],
             "expires_at": [letter.expires_at for letter in letters],
+            "facts": [letter.fact.model_dump_json() if letter.fact else None for letter in letters],
             "created_at": [letter.created_at for letter in letters],
             "overtime_at": [letter.overtime(patience) for letter in letters],
         },

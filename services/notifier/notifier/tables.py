@@ -1,7 +1,7 @@
 """notifier's tables. What must not be lost about a letter is an id; addresses and names stay as short as they can."""
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import UUID
+from sqlalchemy.dialects.postgresql import JSONB, UUID
 
 metadata = sa.MetaData()
 
@@ -23,6 +23,17 @@ organizations = sa.Table(
     comment="What organizations are called.",
 )
 
+cards = sa.Table(
+    "cards",
+    metadata,
+    sa.Column("payer_id", UUID(as_uuid=True), primary_key=True, comment="An organization or an account."),
+    sa.Column("version", sa.BigInteger, nullable=False, comment="The payer's."),
+    sa.Column("card_id", sa.Text, comment="None where there is no card on file any more."),
+    sa.Column("brand", sa.Text),
+    sa.Column("last4", sa.Text),
+    comment="What cards on file are called; a person's goes with the person.",
+)
+
 ended_invitations = sa.Table(
     "ended_invitations",
     metadata,
@@ -39,18 +50,17 @@ letters = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("cause_id", sa.Text, nullable=False, comment="The CloudEvents id of the fact that it is about."),
     sa.Column("correlation_id", sa.Text, nullable=False),
-    sa.Column(
-        "organization_id",
-        UUID(as_uuid=True),
-        comment="Also the key of the fact; none where it is about an account, which is the recipient then.",
-    ),
+    sa.Column("organization_id", UUID(as_uuid=True), comment="Of which it speaks, if it does."),
     sa.Column("invitation_id", UUID(as_uuid=True)),
     sa.Column("challenge_id", UUID(as_uuid=True), comment="What its code is derived from; the code is nowhere."),
     sa.Column("recipient_id", UUID(as_uuid=True), comment="The account; none where the address is invited."),
     sa.Column("address", sa.Text, comment="Invited; none where it is an account's, and after the end."),
     sa.Column("person_id", UUID(as_uuid=True), comment="Whom it speaks of: the inviter or the new member."),
     sa.Column("person_name", sa.Text, comment="The inviter, as the fact called them; none after the end."),
-    sa.Column("expires_at", sa.DateTime(timezone=True), comment="When its link or code dies."),
+    sa.Column(
+        "expires_at", sa.DateTime(timezone=True), comment="When its link or code dies, or what it warns of has come."
+    ),
+    sa.Column("fact", JSONB, comment="What a letter about money tells: ids and amounts."),
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False, comment="Also tells a lease from an earlier one."),
     sa.Column(
@@ -60,7 +70,8 @@ letters = sa.Table(
     sa.Column("ended_at", sa.DateTime(timezone=True)),
     sa.CheckConstraint(
         "kind IN ('invitation', 'reminder', 'welcome', 'has_joined',"
-        " 'mailbox_code', 'password_reset', 'account_exists', 'password_changed')",
+        " 'mailbox_code', 'password_reset', 'account_exists', 'password_changed',"
+        " 'funds_low', 'funds_exhausted', 'card_declined', 'top_up_receipt')",
         name="known_kind",
     ),
     sa.CheckConstraint(
@@ -72,12 +83,23 @@ letters = sa.Table(
     sa.CheckConstraint(
         "(challenge_id IS NOT NULL) = (kind IN ('mailbox_code', 'password_reset'))", name="a_code_has_its_challenge"
     ),
+    sa.CheckConstraint(
+        "(fact IS NOT NULL) = (kind IN ('funds_low', 'funds_exhausted', 'card_declined', 'top_up_receipt'))",
+        name="money_has_its_fact",
+    ),
     sa.Index("due_letters", "due_at", postgresql_where=sa.text("state IN ('queued', 'sending')")),
     sa.Index("overtime_letters", "overtime_at", postgresql_where=sa.text("state IN ('waiting', 'queued', 'sending')")),
     sa.Index(
         "letters_with_link",
         "invitation_id",
         postgresql_where=sa.text("state IN ('waiting', 'queued', 'sending') AND recipient_id IS NULL"),
+    ),
+    sa.Index(
+        "letters_about_funds",
+        "recipient_id",
+        postgresql_where=sa.text(
+            "state IN ('waiting', 'queued', 'sending') AND kind IN ('funds_low', 'funds_exhausted')"
+        ),
     ),
     sa.Index("waiting_for_recipient", "recipient_id", postgresql_where=sa.text("state = 'waiting'")),
     sa.Index("waiting_for_person", "person_id", postgresql_where=sa.text("state = 'waiting'")),

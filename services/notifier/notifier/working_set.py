@@ -7,13 +7,17 @@ from uuid import UUID
 
 from contracts import (
     AccountProfile,
+    CardDeclined,
+    CreditToppedUp,
+    FundsExhausted,
+    FundsLow,
     InvitationExpiring,
     InvitationIssued,
     MailboxProofRequested,
     MemberJoined,
     PasswordResetRequested,
 )
-from notifier.domain import Kind, Letter, Patience, Profile, State, letter_id
+from notifier.domain import Card, Kind, Letter, Patience, Profile, State, letter_id
 
 LINKS = frozenset({Kind.INVITATION, Kind.REMINDER})
 """Letters that carry an invitation's link."""
@@ -33,6 +37,15 @@ class Withdrawal:
     """Letters of these kinds are not needed any more."""
 
     kinds: frozenset[Kind]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaking:
+    """There is a newer fact about an account's funds."""
+
+    version: int
+    """Letters about older ones are not needed any more."""
     at: datetime
 
 
@@ -56,8 +69,14 @@ class Post:
     new_ends: dict[UUID, datetime] = field(default_factory=dict)
     withdrawals: dict[UUID, Withdrawal] = field(default_factory=dict)
     """By invitation."""
+    new_cards: dict[UUID, Card] = field(default_factory=dict)
+    """By payer; the database knows older and newer ones."""
+    overtakings: dict[UUID, Overtaking] = field(default_factory=dict)
+    """By account."""
     _with_link: dict[UUID, list[Letter]] = field(default_factory=dict)
     """The new letters with the link of an invitation."""
+    _about_funds: dict[UUID, list[tuple[int, Letter]]] = field(default_factory=dict)
+    """The new letters about an account's funds, each with the version of its fact."""
 
     # --- what is known
 
@@ -76,6 +95,12 @@ class Post:
         if organization_id not in self.organizations:
             self.organizations[organization_id] = name
             self.new_organizations.add(organization_id)
+
+    def keep_card(self, card: Card) -> None:
+        """The newest version counts."""
+        known = self.new_cards.get(card.payer_id)
+        if known is None or known.version < card.version:
+            self.new_cards[card.payer_id] = card
 
     # --- letters
 
@@ -112,6 +137,45 @@ class Post:
         if self._is_old(happened_at, cause) or self._is_erased(account_id):
             return
         self._new_letter(kind, cause).recipient_id = account_id
+
+    def write_about_funds(
+        self,
+        kind: Kind,
+        fact: FundsLow | FundsExhausted,
+        happened_at: datetime,
+        cause: Cause,
+        *,
+        expires_at: datetime | None = None,
+    ) -> None:
+        """A letter to an account about what can pay for it, which overtakes older ones; none to the erased, none about
+        what is no news any more, and none that warns of what has come by now."""
+        self.overtake_funds(fact.account_id, fact.version, cause.now)
+        has_come = expires_at is not None and expires_at <= cause.now
+        if has_come or self._is_old(happened_at, cause) or self._is_erased(fact.account_id):
+            return
+        letter = self._new_letter(kind, cause, fact.organization_id)
+        letter.recipient_id, letter.fact, letter.expires_at = fact.account_id, fact, expires_at
+        self._about_funds.setdefault(fact.account_id, []).append((fact.version, letter))
+
+    def write_about_payment(
+        self, kind: Kind, fact: CardDeclined | CreditToppedUp, to: UUID, happened_at: datetime, cause: Cause
+    ) -> None:
+        """A letter about a payment by card to who brought it about; none to the erased, and none about what is no news
+        any more."""
+        if self._is_old(happened_at, cause) or self._is_erased(to):
+            return
+        letter = self._new_letter(kind, cause, fact.payer_id if fact.payer_kind == "organization" else None)
+        letter.recipient_id, letter.fact = to, fact
+
+    def overtake_funds(self, account_id: UUID, version: int, now: datetime) -> None:
+        """Letters about the account's funds that have not left are not sent, where this version is newer than theirs.
+        An older one comes late, from a dead-letter topic, and overtakes nothing."""
+        earlier = self.overtakings.get(account_id)
+        if earlier is None or earlier.version < version:
+            self.overtakings[account_id] = Overtaking(version, now)
+        for older, letter in self._about_funds.get(account_id, ()):
+            if older < version:
+                letter.state = State.WITHDRAWN
 
     def end_invitation(self, invitation_id: UUID, now: datetime) -> None:
         """The link is dead: letters with it are withdrawn, and none is written any more."""

@@ -7,6 +7,13 @@ from uuid import UUID
 from contracts import (
     AccountErased,
     AccountProfile,
+    CardAttached,
+    CardDeclined,
+    CardDetached,
+    CreditToppedUp,
+    FundsExhausted,
+    FundsLow,
+    FundsRestored,
     InvitationAccepted,
     InvitationDeclined,
     InvitationExpired,
@@ -20,8 +27,10 @@ from contracts import (
     PasswordChanged,
     PasswordResetRequested,
     SignUpRepeated,
+    SourceShare,
+    UsageCharged,
 )
-from notifier.domain import Claim, Kind, Letter, State
+from notifier.domain import Card, Claim, Kind, Letter, MoneyFact, State
 from postroom import Context
 from postroom.ids import uuid7
 
@@ -35,6 +44,9 @@ OWNER = UUID("019bdfc8-3a80-71a5-b6e5-b5410415bde9")
 MEMBER = UUID("019cade2-11c0-7c6a-b643-c44f7a0ec824")
 INVITATION = UUID("019cadc6-9a80-7264-a173-a4b54c5f7908")
 CHALLENGE = UUID("019cadc6-9a94-7618-8ec4-1a60550caef9")
+PAYMENT = UUID("019cadc6-9a9a-7a10-9c31-5b1a2f0e7d41")
+CARD = "pm_example_1"
+_OF_ACME: dict[str, Any] = {"payer_kind": "organization", "payer_id": ACME}
 
 
 def context(now: datetime = NOW, ce_id: str | None = None) -> Context:
@@ -145,6 +157,96 @@ ABOUT_ACCOUNTS = (proof_requested, reset_requested, signed_up_again, password_ch
 """What an account is written to about."""
 
 
+def low(account_id: UUID = MEMBER, **fields: Any) -> FundsLow:
+    about: dict[str, Any] = {
+        "version": 7,
+        "organization_id": ACME,
+        "left": 3_200_000,
+        "burn_rate": 6_400_000,
+        "exhausted_by": NOW + timedelta(minutes=30),
+        "noticed_at": NOW,
+    }
+    return FundsLow(account_id=account_id, **(about | fields))
+
+
+def exhausted(account_id: UUID = MEMBER, **fields: Any) -> FundsExhausted:
+    about: dict[str, Any] = {"version": 8, "organization_id": ACME, "exhausted_at": NOW}
+    return FundsExhausted(account_id=account_id, **(about | fields))
+
+
+def restored(account_id: UUID = MEMBER, version: int = 9) -> FundsRestored:
+    return FundsRestored(account_id=account_id, version=version, restored_at=NOW)
+
+
+def card_attached(card_id: str = CARD, version: int = 3, last4: str = "4242", **fields: Any) -> CardAttached:
+    about: dict[str, Any] = {
+        "brand": "visa",
+        "expiry_month": 4,
+        "expiry_year": 2030,
+        "attached_by": OWNER,
+        "attached_at": NOW,
+    }
+    return CardAttached(card_id=card_id, version=version, last4=last4, **(_OF_ACME | about | fields))
+
+
+def card_detached(version: int = 5) -> CardDetached:
+    return CardDetached(**_OF_ACME, version=version, card_id=CARD, detached_at=NOW)
+
+
+def card_declined(**fields: Any) -> CardDeclined:
+    about: dict[str, Any] = {
+        "version": 4,
+        "card_id": CARD,
+        "amount": 10_000_000,
+        "reason": "insufficient_funds",
+        "attached_by": OWNER,
+        "declined_at": NOW,
+    }
+    return CardDeclined(**(_OF_ACME | about | fields))
+
+
+def topped_up(**fields: Any) -> CreditToppedUp:
+    about: dict[str, Any] = {
+        "version": 6,
+        "payment_id": PAYMENT,
+        "amount": 50_000_000,
+        "balance": 62_345_678,
+        "topped_up_by": OWNER,
+        "topped_up_at": NOW,
+    }
+    return CreditToppedUp(**(_OF_ACME | about | fields))
+
+
+def usage_charged(account_id: UUID = MEMBER) -> UsageCharged:
+    share = SourceShare(
+        kind="organization_credit", payer_id=ACME, amount=1, left=2, payer_version=2, burn_rate=3_600_000_000
+    )
+    return UsageCharged(
+        account_id=account_id,
+        version=7,
+        usage_id=uuid7(),
+        part=1,
+        organization_id=ACME,
+        resource="gpu-a100",
+        instance_id="instance-1",
+        used_from=NOW - timedelta(minutes=1),
+        used_until=NOW,
+        amount=1,
+        shares=(share,),
+        written_off=0,
+        burn_rate=3_600_000_000,
+        charged_at=NOW,
+    )
+
+
+MONEY: dict[Kind, MoneyFact] = {
+    Kind.FUNDS_LOW: low(),
+    Kind.FUNDS_EXHAUSTED: exhausted(),
+    Kind.CARD_DECLINED: card_declined(),
+    Kind.TOP_UP_RECEIPT: topped_up(),
+}
+"""What is written about money, by kind of letter."""
+
 WITH_LINK = (Kind.INVITATION, Kind.REMINDER)
 WITH_CHALLENGE = (Kind.MAILBOX_CODE, Kind.PASSWORD_RESET)
 OF_ACCOUNTS = (*WITH_CHALLENGE, Kind.ACCOUNT_EXISTS, Kind.PASSWORD_CHANGED)
@@ -153,6 +255,7 @@ OF_ACCOUNTS = (*WITH_CHALLENGE, Kind.ACCOUNT_EXISTS, Kind.PASSWORD_CHANGED)
 def claim(kind: Kind = Kind.INVITATION, **fields: Any) -> Claim:
     """A letter of this kind, claimed; `fields` are a Claim's."""
     is_of_account = kind in OF_ACCOUNTS
+    names_nobody = is_of_account or kind in MONEY
     letter = Letter(
         letter_id=UUID("00000000-0000-5000-8000-000000000001"),
         kind=kind,
@@ -160,11 +263,12 @@ def claim(kind: Kind = Kind.INVITATION, **fields: Any) -> Claim:
         correlation_id="correlation",
         created_at=NOW,
         organization_id=None if is_of_account else ACME,
-        invitation_id=None if is_of_account else INVITATION,
+        invitation_id=None if names_nobody else INVITATION,
         challenge_id=CHALLENGE if kind in WITH_CHALLENGE else None,
         recipient_id=None if kind in WITH_LINK else MEMBER,
-        person_id=None if is_of_account else OWNER,
+        person_id=None if names_nobody else OWNER,
         expires_at=EXPIRY if kind in WITH_LINK else CODE_EXPIRY if kind in WITH_CHALLENGE else None,
+        fact=MONEY.get(kind),
         state=State.SENDING,
         attempts=1,
         due_at=NOW + timedelta(seconds=15),
@@ -175,10 +279,21 @@ def claim(kind: Kind = Kind.INVITATION, **fields: Any) -> Claim:
         "organization_name": "" if is_of_account else "Acme",
         "address": "new.member@example.com",
         "recipient_name": "New Member",
-        "person_name": None if is_of_account else "Ada Owner",
-        "person_address": None if is_of_account else "ada@example.com",
+        "person_name": None if names_nobody else "Ada Owner",
+        "person_address": None if names_nobody else "ada@example.com",
+        "card": Card(ACME, 3, CARD, "visa", "4242") if kind is Kind.CARD_DECLINED else None,
     }
     return Claim(letter=letter, **(about | fields))
+
+
+def claim_about_money(fact: MoneyFact, **fields: Any) -> Claim:
+    """A letter about this fact, claimed."""
+    kind = next(kind for kind, example in MONEY.items() if type(example) is type(fact))
+    about_money = claim(kind, **fields)
+    about_money.letter.fact = fact
+    organization_id = fact.organization_id if isinstance(fact, FundsLow | FundsExhausted) else fact.payer_id
+    about_money.letter.organization_id = ACME if organization_id == ACME else None
+    return about_money
 
 
 def _challenge() -> dict[str, Any]:

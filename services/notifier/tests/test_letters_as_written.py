@@ -1,13 +1,9 @@
 """Letters as people get them: what they say, how they are signed, and what nobody can smuggle into them."""
 
-import email
-import email.policy
 import os
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from email.headerregistry import Address
-from email.message import EmailMessage
-from html.parser import HTMLParser
 from pathlib import Path
 from uuid import UUID
 
@@ -19,17 +15,19 @@ from notifier_facts import (
     CHALLENGE,
     INVITATION,
     LINK_KEY,
+    MONEY,
     NOW,
     OF_ACCOUNTS,
     WITH_CHALLENGE,
     WITH_LINK,
     claim,
 )
+from notifier_reading import Page, html_of, read, text_of, words_of
 
 from contracts import link_code, mailbox_code, reset_code
 from notifier.domain import Kind
 from notifier.names import clean_name
-from notifier.rendering import Mail, Renderer, Unwritable, in_words
+from notifier.rendering import Renderer, Unwritable, in_words
 
 EXAMPLES = Path(__file__).parent / "letters"
 CONSOLE = "https://console.example.com"
@@ -62,7 +60,8 @@ def test_both_alternatives_say_the_same(kind: Kind) -> None:
     message = read(RENDERER.write(claim(kind)))
     page = words_of(html_of(message))
     for said in (
-        *(["new.member@example.com"] if kind in OF_ACCOUNTS else ["Acme", "Ada Owner"]),
+        *(["new.member@example.com"] if kind in OF_ACCOUNTS else ["Acme"]),
+        *([] if kind in OF_ACCOUNTS or kind in MONEY else ["Ada Owner"]),
         "Latchkey",
         *(["Monday, 9 March 2026 at 09:00 UTC"] if kind in WITH_LINK else []),
         *(["Monday, 2 March 2026 at 09:15 UTC"] if kind in WITH_CHALLENGE else []),
@@ -123,7 +122,7 @@ def test_who_has_not_changed_the_password_is_told_what_to_do() -> None:
     assert Page(html_of(message)).links == [f"{CONSOLE}/forgot-password"]
 
 
-@pytest.mark.parametrize("kind", OF_ACCOUNTS)
+@pytest.mark.parametrize("kind", [*OF_ACCOUNTS, *MONEY])
 def test_nobody_can_write_to_strangers_by_the_name_that_they_sign_up_with(kind: Kind) -> None:
     letter = RENDERER.write(claim(kind, recipient_name="You have won. Call the lottery."))
     assert letter == RENDERER.write(claim(kind, recipient_name=None))
@@ -270,48 +269,3 @@ def test_times_are_told_in_utc_and_in_words() -> None:
         "Monday, 9 March 2026 at 04:05 UTC",
     )
     assert in_words(datetime(2026, 12, 31, tzinfo=UTC))[0] == "Thursday, 31 December 2026"
-
-
-class Page(HTMLParser):
-    """The links and the visible words of an HTML page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.links: list[str] = []
-        self._texts: list[str] = []
-        self._is_style = False
-        self.feed(page)
-        self.words = " ".join("".join(self._texts).split())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._is_style = tag == "style"
-        if tag == "a":
-            self.links.append(dict(attrs)["href"] or "")
-
-    def handle_data(self, data: str) -> None:
-        if not self._is_style:
-            self._texts.append(data)
-
-
-def read(mail: Mail) -> EmailMessage:
-    message = email.message_from_bytes(mail.content, policy=email.policy.SMTPUTF8)
-    assert isinstance(message, EmailMessage)
-    return message
-
-
-def text_of(message: EmailMessage) -> str:
-    return _content(message, "plain")
-
-
-def html_of(message: EmailMessage) -> str:
-    return _content(message, "html")
-
-
-def words_of(page: str) -> str:
-    return Page(page).words
-
-
-def _content(message: EmailMessage, kind: str) -> str:
-    body = message.get_body((kind,))
-    assert body is not None
-    return str(body.get_content()).replace("\r\n", "\n")

@@ -26,6 +26,7 @@ def test_it_is_built_from_what_must_be_given() -> None:
     assert {topic.name for topic in service.reactions.reads} == {
         "accounts.profiles",
         "accounts.events",
+        "billing.events",
         "invites.events",
         "membership.events",
     }
