@@ -2,7 +2,7 @@
 
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import uvicorn
@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 Checks = Mapping[str, str | None]
 """What was looked at, and what is wrong with it; None where nothing is."""
@@ -22,9 +22,10 @@ def health_app(
     ready: Callable[[], Awaitable[Checks]],
     registry: CollectorRegistry,
     refresh_metrics: Callable[[], Awaitable[None]],
+    endpoints: Sequence[BaseRoute] = (),
 ) -> Starlette:
     """`live` looks at this process alone, so that an outage elsewhere never gets it restarted; `ready` looks at what it
-    needs. Both answer 200, or 503 with what is wrong."""
+    needs. Both answer 200, or 503 with what is wrong. `endpoints` are those that the service adds."""
 
     async def livez(_: Request) -> Response:
         return _answer(live())
@@ -36,7 +37,8 @@ def health_app(
         await refresh_metrics()
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)])
+    health = (Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics))
+    return Starlette(routes=[*health, *endpoints])
 
 
 def _answer(checks: Checks) -> Response:

@@ -90,6 +90,7 @@ class Process(Generic[W]):
                 ready=self._ready,
                 registry=self._metrics.registry,
                 refresh_metrics=self._refresh_metrics,
+                endpoints=self._service.endpoints(self._room),
             ),
             self._settings.http_host,
             self._settings.http_port,

@@ -11,8 +11,9 @@ from typing import Any, Generic, TypeVar
 import structlog
 import uvloop
 from pydantic import ValidationError
+from starlette.routing import BaseRoute
 
-from postroom.handling import Chore, Every, Handler, Store, Worker, utc_now
+from postroom.handling import Chore, Every, Handler, Room, Store, Worker, utc_now
 from postroom.health import bind
 from postroom.logs import configure_logging
 from postroom.message import Message, Topic
@@ -42,13 +43,14 @@ class Service(Generic[W]):
         timers: Sequence[Every[W]] = (),
         chores: Sequence[Chore] = (),
         workers: Sequence[Worker] = (),
+        endpoints: Callable[[Room], Sequence[BaseRoute]] = lambda _: (),
         readiness: Mapping[str, Callable[[], str | None]] | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         """`name` is the consumer group, the Python package, and the last part of ce_source.
 
         Of several topics in `writes`, a message goes to the one that holds its type. `readiness` are further checks of
-        /readyz: what is wrong, or None.
+        /readyz: what is wrong, or None. `endpoints` are further HTTP endpoints on the service's port.
 
         `refusal` is an exception with `.reason` and `.answer(command, command_id)`: a handler that raises it has
         refused a command, and what `answer` returns is the command's outcome.
@@ -60,6 +62,7 @@ class Service(Generic[W]):
         self.timers = timers
         self.chores = chores
         self.workers = workers
+        self.endpoints = endpoints
         self.readiness = readiness or {}
         self.clock = clock
 

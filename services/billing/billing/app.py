@@ -5,11 +5,14 @@ from datetime import datetime
 
 from billing.domain.books import Books
 from billing.handlers import REACTIONS
+from billing.payments import Pace, Payments
+from billing.provider import Stripe
 from billing.settings import Settings
 from billing.store.books import BookStore
 from billing.store.chains import EndedChains
 from billing.store.charges import EndedCharges
 from billing.store.payments import EndedPayments
+from billing.webhooks import HeardWebhooks, Webhooks
 from contracts import BILLING_EVENTS, TOPICS, Refused
 from postroom import Chore, Service, utc_now
 
@@ -17,18 +20,25 @@ from postroom import Chore, Service, utc_now
 def build(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Service[Books]:
     """The service, not started yet."""
     kept, often = settings.ended_retention, settings.purge_interval
+    store = BookStore(settings.terms, clock)
+    api_key = settings.stripe_api_key.get_secret_value()
+    pace = Pace(settings.payment_lease, settings.payment_interval.total_seconds())
+    payments = Payments(Stripe(api_key, settings.stripe_api_base), store, pace)
     return Service(
         "billing",
         settings,
         reads=TOPICS.read_by("billing"),
         writes=BILLING_EVENTS,
         reactions=REACTIONS,
-        store=BookStore(settings.terms, clock),
+        store=store,
         refusal=Refused,
         chores=[
             Chore("purge ended chains", often, EndedChains(kept).purge),
             Chore("purge ended charges", often, EndedCharges(kept).purge),
             Chore("purge ended payments", often, EndedPayments(kept).purge),
+            Chore("forget heard webhooks", often, HeardWebhooks().purge),
         ],
+        workers=[payments.make] if api_key else [],
+        endpoints=Webhooks(settings.stripe_webhook_secret.get_secret_value()).endpoints,
         clock=clock,
     )

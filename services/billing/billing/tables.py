@@ -178,3 +178,12 @@ members = sa.Table(
     sa.Column("version", sa.BigInteger, nullable=False),
     comment="Who may decide about an organization's money.",
 )
+
+heard_webhooks = sa.Table(
+    "heard_webhooks",
+    metadata,
+    sa.Column("event_id", sa.Text, primary_key=True, comment="The payment provider's id of what it told."),
+    sa.Column("heard_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Index("heard_webhooks_by_time", "heard_at"),
+    comment="Which webhooks were taken: each is once.",
+)

@@ -17,7 +17,7 @@ from billing.app import build
 from billing.domain.books import Books
 from billing.domain.terms import Terms
 from billing.settings import Settings
-from contracts import MEMBERSHIP_EVENTS, TOPICS, MemberJoined, MemberLeft, MemberRemoved
+from contracts import TOPICS, MemberJoined, MemberLeft, MemberRemoved
 from postroom import Context, Message
 from postroom.envelope import write
 from postroom.ids import uuid7
@@ -148,7 +148,7 @@ class Instances:
 
     def _record(self, message: Message) -> StoredRecord:
         """The message as Kafka hands it over, with a new id."""
-        topic = MEMBERSHIP_EVENTS
+        topic = TOPICS.of(type(message))
         written = write(message, topic=topic, source="/test", correlation_id=None, causation_id=None, now=JOINED_AT)
         return StoredRecord(topic.name, 0, next(self._offsets), 0, written.key, written.value, tuple(written.headers))
 

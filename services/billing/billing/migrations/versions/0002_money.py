@@ -67,6 +67,14 @@ def upgrade() -> None:
         comment="The ledger, append-only: each entry moves an amount between two accounts, so that all sum to zero.",
     )
     op.create_table(
+        "heard_webhooks",
+        sa.Column("event_id", sa.Text, nullable=False, comment="The payment provider's id of what it told."),
+        sa.Column("heard_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("event_id"),
+        comment="Which webhooks were taken: each is once.",
+    )
+    op.create_index("heard_webhooks_by_time", "heard_webhooks", ["heard_at"], unique=False)
+    op.create_table(
         "members",
         sa.Column("organization_id", UUID(as_uuid=True), nullable=False),
         sa.Column("account_id", UUID(as_uuid=True), nullable=False),
@@ -196,6 +204,8 @@ def downgrade() -> None:
     op.drop_table("payers")
     op.drop_table("organizations")
     op.drop_table("members")
+    op.drop_index("heard_webhooks_by_time", table_name="heard_webhooks")
+    op.drop_table("heard_webhooks")
     op.drop_table("entries")
     op.drop_index("charges_waiting_for_organization", table_name="charges", postgresql_where=sa.text("waiting > 0"))
     op.drop_index("charges_waiting_for_account", table_name="charges", postgresql_where=sa.text("waiting > 0"))

@@ -1,0 +1,162 @@
+"""Payments are made: each is asked of the provider by its own id, until it is known what became of it.
+
+A process that is killed leaves a payment behind whose lease ends; the next asks again with the same id, and so finds
+out. What became of a payment, and what follows from it, is booked in one transaction, once.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from billing.domain.books import Cause
+from billing.domain.paying import conclude
+from billing.domain.payments import Failed, Payment, Settled
+from billing.provider import ProviderAway
+from billing.store import payments as rows
+from billing.store.books import BookStore
+from billing.store.payments import ClaimedPayment
+from postroom import Room
+from postroom.database import is_outage
+
+log = structlog.get_logger()
+
+_AT_A_TIME = 8
+_LONGEST_WAIT = 60.0
+"""Seconds between two attempts."""
+NOT_ON_FILE = "card_not_on_file"
+"""Why a payment is not even asked for: the card was taken off file, or replaced, or declined, in the meantime."""
+
+_LOCK_CARD = text("""
+    SELECT card_id, card_declined, customer_id FROM payers WHERE payer_id = :payer_id FOR UPDATE
+""")
+
+_KEEP_CUSTOMER = text("UPDATE payers SET customer_id = :customer_id WHERE payer_id = :payer_id")
+
+
+class Provider(Protocol):
+    """Who makes payments."""
+
+    async def customer(self, payer_id: UUID, payer_kind: str) -> str:
+        """Who the payer is to the provider; always the same. Raises ProviderAway."""
+        ...
+
+    async def make(self, payment: Payment, customer_id: str, now: datetime) -> Settled:
+        """Makes it, if it was not made before, and says what became of it. Raises ProviderAway while that is not
+        known."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How payments are taken up."""
+
+    lease: timedelta = timedelta(seconds=90)
+    interval: float = 1.0
+    """Seconds after which is looked for payments that nobody has woken us for."""
+
+
+class Payments:
+    """A worker of the service. Several processes may work on one database."""
+
+    def __init__(
+        self, provider: Provider, store: BookStore, pace: Pace, *, spread: Callable[[], float] = random.random
+    ) -> None:
+        """`spread` from 0 to 1 spreads the pauses of payments that failed together."""
+        self._provider = provider
+        self._store = store
+        self._pace = pace
+        self._spread = spread
+
+    async def make(self, room: Room) -> None:
+        """Makes payments until the service stops; those in hand are finished."""
+        while not room.stopping.is_set():
+            if not await self.make_due(room):
+                await room.woken(self._pace.interval)
+
+    async def make_due(self, room: Room) -> int:
+        """Sees to some of the payments that are due, and answers how many they were."""
+        async with room.reading() as connection:
+            if not await rows.is_any_due(connection, room.clock()):
+                return 0
+        async with room.transaction() as transaction:
+            claimed = await rows.claim(transaction.connection, room.clock(), lease=self._pace.lease, limit=_AT_A_TIME)
+        async with asyncio.TaskGroup() as group:
+            for each in claimed:
+                group.create_task(self._see_to(room, each))
+        return len(claimed)
+
+    async def _see_to(self, room: Room, claimed: ClaimedPayment) -> None:
+        payment = claimed.payment
+        try:
+            settled = await self._made(room, claimed)
+        except ProviderAway as away:
+            wait = min(0.25 * 2.0 ** min(claimed.attempts, 16), _LONGEST_WAIT) * (1 - self._spread() / 2)
+            log.warning("payment waits", payment_id=str(payment.payment_id), why=str(away), seconds=round(wait, 2))
+            async with room.transaction() as transaction:
+                until = room.clock() + timedelta(seconds=wait)
+                await rows.put_off(transaction.connection, payment.payment_id, until)
+            return
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            log.warning("payment waits for the database", payment_id=str(payment.payment_id))
+            return  # Its lease ends, and it is asked for again.
+        await self._book(room, settled)
+
+    async def _made(self, room: Room, claimed: ClaimedPayment) -> Settled:
+        payment = claimed.payment
+        async with room.transaction() as transaction:
+            row = (await transaction.connection.execute(_LOCK_CARD, {"payer_id": payment.payer_id})).one()
+            if not claimed.is_sent:
+                # Under the payer's lock: who takes a card off file is before this, or after the payment was sent.
+                if payment.purpose != "card" and (row.card_id != payment.card_id or row.card_declined is not None):
+                    return Failed(payment, NOT_ON_FILE)
+                await rows.send(transaction.connection, payment.payment_id)
+        customer_id = row.customer_id or await self._customer(room, payment)
+        return await self._provider.make(payment, customer_id, room.clock())
+
+    async def _customer(self, room: Room, payment: Payment) -> str:
+        customer_id = await self._provider.customer(payment.payer_id, payment.payer_kind)
+        async with room.transaction() as transaction:
+            await _keep_customer(transaction.connection, payment.payer_id, customer_id)
+        return customer_id
+
+    async def _book(self, room: Room, settled: Settled) -> None:
+        """However long the database is away: what was charged has to be booked, by us or by who asks next."""
+        payment, failures = settled.payment, 0
+        while True:
+            try:
+                await self._book_once(room, settled)
+                break
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                failures += 1
+                await asyncio.sleep(min(0.05 * 2.0 ** min(failures, 16), _LONGEST_WAIT))
+        failed = settled.reason if isinstance(settled, Failed) else None
+        log.info("payment", payment_id=str(payment.payment_id), purpose=payment.purpose, failed=failed)
+
+    async def _book_once(self, room: Room, settled: Settled) -> None:
+        payment, now = settled.payment, room.clock()
+        async with room.transaction() as transaction:
+            if not await rows.end(transaction.connection, settled, now):
+                return  # Another process has.
+            books = await self._store.load(transaction.connection, [settled])
+            cause = Cause(payment.payment_id, payment.cause_id, payment.correlation_id, now)
+            facts = list(conclude(books, settled, cause))
+            await self._store.save(transaction.connection, books)
+            await transaction.publish(
+                facts, correlation_id=payment.correlation_id, causation_id=payment.cause_id, now=now
+            )
+
+
+async def _keep_customer(connection: AsyncConnection, payer_id: UUID, customer_id: str) -> None:
+    await connection.execute(_KEEP_CUSTOMER, {"payer_id": payer_id, "customer_id": customer_id})

@@ -1,0 +1,307 @@
+"""Payments on a real PostgreSQL: whatever is lost, and wherever a process is killed, a card is charged once."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from billing_world import ACME, ADMIN, JOINED_AT, MEMBER, NOW, Clock, Instances, Stay
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from billing.domain.payers import Card
+from billing.domain.payments import Failed, Payment, Settled, Succeeded
+from billing.domain.terms import DOLLAR, Terms
+from billing.handlers import REACTIONS
+from billing.payments import NOT_ON_FILE, Pace, Payments
+from billing.provider import ProviderAway
+from billing.store.books import BookStore
+from billing.store.ledger import balances, differences
+from contracts import (
+    BILLING_EVENTS,
+    TOPICS,
+    AttachCard,
+    CardAttached,
+    CardCharged,
+    CardDeclined,
+    CommandRefused,
+    CreditToppedUp,
+    DetachCard,
+    Message,
+    OrganizationCreated,
+    TopUpCredit,
+    UsageCharged,
+    UsageRecorded,
+)
+from postroom.processor import Reactions
+from postroom.room import ServiceRoom
+from postroom.transaction import PostgresTransactions
+
+LEASE = timedelta(seconds=90)
+GOOD, DECLINING, ASKING = "pm_good", "pm_declining", "pm_asking"
+
+
+class Bank:
+    """A payment provider that knows keys, as Stripe does, and whose answers can be lost."""
+
+    def __init__(self) -> None:
+        self.charged: Counter[UUID] = Counter()
+        """How often money really moved, by payment."""
+        self.answers: dict[UUID, Settled] = {}
+        self.lost = 0
+        """How many of the next answers are lost after the deed."""
+        self.before: list[asyncio.Event] = []
+
+    async def customer(self, payer_id: UUID, payer_kind: str) -> str:
+        return f"cus_{payer_id.hex}"
+
+    async def make(self, payment: Payment, customer_id: str, now: datetime) -> Settled:
+        assert customer_id == f"cus_{payment.payer_id.hex}"
+        if payment.payment_id not in self.answers:
+            self.answers[payment.payment_id] = self._decide(payment)
+            if payment.amount and isinstance(self.answers[payment.payment_id], Succeeded):
+                self.charged[payment.payment_id] += 1
+        if self.lost:
+            self.lost -= 1
+            raise ProviderAway("the answer was lost")
+        return self.answers[payment.payment_id]
+
+    def _decide(self, payment: Payment) -> Settled:
+        if payment.purpose == "card":
+            assert payment.asked_by is not None
+            return Succeeded(payment, Card(payment.card_id, "visa", "4242", 4, 2030, payment.asked_by))
+        if payment.card_id == DECLINING:
+            return Failed(payment, "insufficient_funds")
+        if payment.card_id == ASKING:
+            return Failed(payment, "authentication_required", needs_cardholder=True)
+        return Succeeded(payment)
+
+
+class Killed(BaseException):
+    """kill -9."""
+
+
+@dataclass
+class Till:
+    """Billing with its worker, on one database."""
+
+    engine: AsyncEngine
+    bank: Bank = field(default_factory=Bank)
+    clock: Clock = field(default_factory=lambda: Clock(NOW))
+
+    def __post_init__(self) -> None:
+        self.instances = Instances(self.engine, self.clock)
+        transactions = PostgresTransactions(self.engine, wake_relay=lambda: None, relay_is_here=lambda: True)
+        store = BookStore(Terms(), self.clock)
+        reactions = Reactions("billing", TOPICS.read_by("billing"), (BILLING_EVENTS,), REACTIONS, store)
+        self.room = ServiceRoom(transactions, reactions, self.clock, asyncio.Event())
+        self._payments = Payments(self.bank, store, Pace(LEASE), spread=lambda: 0.0)
+
+    async def founded(self, card_id: str | None = GOOD) -> None:
+        """An organization with a member, and with a card on file."""
+        created = OrganizationCreated(
+            organization_id=ACME, version=1, name="Acme", owner_id=ADMIN, created_at=JOINED_AT - timedelta(days=1)
+        )
+        await self.instances.hand_in(created, Stay(MEMBER, ACME).joined())
+        if card_id is not None:
+            await self.ask(AttachCard(payer_kind="organization", payer_id=ACME, actor_id=ADMIN, card_id=card_id))
+
+    async def ask(self, command: Message) -> None:
+        """A command, and what follows of it."""
+        await self.instances.hand_in(command)
+        await self.settle()
+
+    async def uses(self, amount: int, hour: int = 0) -> None:
+        """The member uses something worth so many micro-dollars, in an hour of its own."""
+        start = JOINED_AT + timedelta(hours=hour)
+        usage = UsageRecorded(
+            account_id=MEMBER,
+            meter_id="meter",
+            instance_id="instance",
+            resource="gpu",
+            quantity=Decimal(1),
+            unit_price=amount,
+            used_from=start,
+            used_until=start + timedelta(hours=1),
+        )
+        await self.instances.hand_in(usage)
+
+    async def settle(self) -> None:
+        """The worker, until nothing is due; what was put off, or left behind, becomes due in between."""
+        for _ in range(50):
+            while await self._payments.make_due(self.room):
+                pass
+            async with self.engine.connect() as connection:
+                open_ = await connection.execute(text("SELECT count(*) FROM payments WHERE due_at IS NOT NULL"))
+                if not open_.scalar_one():
+                    return
+            self.clock.passes(LEASE)
+        raise AssertionError("there are payments that do not end")
+
+    async def told(self, kind: type[Message]) -> list[Message]:
+        return [fact for fact in await self.instances.facts() if isinstance(fact, kind)]
+
+    async def holds(self, column: str) -> int:
+        async with self.engine.connect() as connection:
+            row = await connection.execute(text(f"SELECT {column} FROM payers WHERE payer_id = :id"), {"id": ACME})
+            return int(row.scalar_one())
+
+    async def check_books(self) -> dict[str, int]:
+        async with self.engine.connect() as connection:
+            assert await differences(connection) == []
+            sums = await balances(connection)
+        assert sum(sums.values()) == 0
+        return sums
+
+
+@pytest.fixture
+async def till(engine: AsyncEngine) -> Till:
+    return Till(engine)
+
+
+def top_up(amount: int = 50 * DOLLAR) -> TopUpCredit:
+    return TopUpCredit(payer_kind="organization", payer_id=ACME, actor_id=ADMIN, amount=amount)
+
+
+async def test_a_card_is_on_file_when_its_bank_has_agreed(till: Till) -> None:
+    await till.founded()
+
+    (attached,) = await till.told(CardAttached)
+    assert isinstance(attached, CardAttached)
+    assert (attached.card_id, attached.brand, attached.last4, attached.attached_by) == (GOOD, "visa", "4242", ADMIN)
+    assert not till.bank.charged
+
+
+async def test_credit_is_there_when_the_card_was_charged(till: Till) -> None:
+    await till.founded()
+    await till.ask(top_up())
+
+    (topped_up,) = await till.told(CreditToppedUp)
+    assert isinstance(topped_up, CreditToppedUp)
+    assert (topped_up.amount, topped_up.balance, topped_up.topped_up_by) == (50 * DOLLAR, 50 * DOLLAR, ADMIN)
+    assert list(till.bank.charged.values()) == [1]
+    assert (await till.check_books())["card_clearing"] == -50 * DOLLAR
+
+
+@pytest.mark.parametrize(
+    ("card_id", "reason"), [(DECLINING, "card_declined"), (ASKING, "card_needs_cardholder")], ids=["no", "who is it"]
+)
+async def test_a_top_up_whose_card_says_no_is_refused(till: Till, card_id: str, reason: str) -> None:
+    await till.founded(card_id)
+    await till.ask(top_up())
+
+    (refused,) = await till.told(CommandRefused)
+    assert isinstance(refused, CommandRefused)
+    assert (refused.reason, refused.command_type) == (reason, TopUpCredit.ce_type)
+    assert await till.holds("credit") == 0
+
+
+async def test_usage_is_paid_by_the_rest_of_the_block_before_the_card_is_charged_again(till: Till) -> None:
+    await till.founded()
+    for hour in range(3):
+        await till.uses(4 * DOLLAR, hour)
+        await till.settle()
+
+    assert [fact.amount for fact in await till.told(CardCharged) if isinstance(fact, CardCharged)] == [
+        10 * DOLLAR,
+        10 * DOLLAR,
+    ]
+    assert await till.holds("block") == 8 * DOLLAR
+    assert len(await till.told(UsageCharged)) == 3
+    await till.check_books()
+
+
+async def test_a_declined_card_counts_as_exhausted(till: Till) -> None:
+    await till.founded(DECLINING)
+    await till.uses(4 * DOLLAR)
+    await till.settle()
+    await till.uses(4 * DOLLAR, 1)
+    await till.settle()
+
+    (declined,) = await till.told(CardDeclined)
+    assert isinstance(declined, CardDeclined)
+    assert declined.reason == "insufficient_funds"
+    charged = [fact for fact in await till.told(UsageCharged) if isinstance(fact, UsageCharged)]
+    assert [each.written_off for each in charged] == [4 * DOLLAR, 4 * DOLLAR]
+    assert not till.bank.charged
+
+
+async def test_lost_answers_are_asked_for_again_and_charge_once(till: Till) -> None:
+    await till.founded()
+    till.bank.lost = 5
+    await till.ask(top_up())
+
+    assert list(till.bank.charged.values()) == [1]
+    assert len(await till.told(CreditToppedUp)) == 1
+    assert await till.holds("credit") == 50 * DOLLAR
+
+
+async def test_a_card_that_was_taken_off_file_before_is_not_charged(till: Till) -> None:
+    await till.founded()
+    await till.uses(4 * DOLLAR)  # A block is asked for, and not sent yet.
+    await till.ask(DetachCard(payer_kind="organization", payer_id=ACME, actor_id=ADMIN))
+
+    assert not till.bank.charged
+    async with till.engine.connect() as connection:
+        reasons = await connection.execute(text("SELECT reason FROM payments WHERE purpose = 'block'"))
+        assert list(reasons.scalars()) == [NOT_ON_FILE]
+    (charged,) = await till.told(UsageCharged)
+    assert isinstance(charged, UsageCharged)
+    assert charged.written_off == 4 * DOLLAR
+    assert await till.told(CardDeclined) == []
+
+
+async def test_several_processes_at_once_charge_once(till: Till) -> None:
+    await till.founded()
+    await till.instances.hand_in(top_up())
+    others = [Till(till.engine, till.bank, till.clock) for _ in range(5)]
+    await asyncio.gather(*(other.settle() for other in others))
+
+    assert list(till.bank.charged.values()) == [1]
+    assert len(await till.told(CreditToppedUp)) == 1
+
+
+@contextmanager
+def killed_at(engine: AsyncEngine, statement: int) -> Iterator[list[int]]:
+    """The process dies before this statement, or commit, of those that follow."""
+    seen = [0]
+
+    def count(*_: object) -> None:
+        seen[0] += 1
+        if seen[0] >= statement:
+            raise Killed
+
+    for name in ("before_cursor_execute", "commit"):
+        event.listen(engine.sync_engine, name, count)
+    try:
+        yield seen
+    finally:
+        for name in ("before_cursor_execute", "commit"):
+            event.remove(engine.sync_engine, name, count)
+
+
+async def test_killed_at_any_statement_around_a_charge_it_charges_once(till: Till) -> None:
+    await till.founded()
+    kills = 0
+    for statement in range(1, 100):
+        await till.uses(10 * DOLLAR, hour=statement)
+        with killed_at(till.engine, statement):
+            try:
+                await till.settle()
+            except* Killed:
+                kills += 1
+        if kills < statement:
+            break
+        await till.settle()
+        assert len(till.bank.charged) == statement
+        assert len(await till.told(CardCharged)) == len(await till.told(UsageCharged)) == statement
+
+    assert kills > 15, "it was killed at every statement of a payment"
+    assert set(till.bank.charged.values()) == {1}
+    assert await till.holds("block") == 0
+    await till.check_books()
