@@ -6,6 +6,7 @@ from functools import partial
 
 from console import limits
 from console.accounts import retention
+from console.changes import Usage
 from console.commands import idempotency
 from console.commands import store as commands
 from console.settings import Settings
@@ -29,6 +30,7 @@ _HOUSEKEEPING = timedelta(minutes=1)
 def build(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Service[News]:
     """The service, not started."""
     web = Web(settings)
+    usage = Usage()
     kept = settings.closed_retention
     return Service(
         "console",
@@ -36,7 +38,7 @@ def build(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Servic
         reads=TOPICS.read_by("console"),
         writes=(ACCOUNTS_PROFILES, ACCOUNTS_EVENTS, INVITES_COMMANDS, MEMBERSHIP_COMMANDS, BILLING_COMMANDS),
         reactions=REACTIONS,
-        store=view.NewsStore(clock),
+        store=view.NewsStore(clock, usage),
         chores=[
             Chore("forget invitations", _HOUSEKEEPING, partial(view.forget_invitations, kept=kept)),
             Chore("forget former members", _HOUSEKEEPING, partial(view.forget_former_members, kept=kept)),
@@ -46,7 +48,7 @@ def build(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Servic
             Chore("forget challenges", _HOUSEKEEPING, retention.forget_challenges),
             Chore("forget allowances", _HOUSEKEEPING, limits.forget_allowances),
         ],
-        workers=[web.serve, retention.forgetting_unproven(settings.sign_up_lifetime)],
+        workers=[web.serve, usage.tell, retention.forgetting_unproven(settings.sign_up_lifetime)],
         readiness={"web": web.lacks},
         clock=clock,
     )

@@ -1,6 +1,7 @@
-"""News of the view: which organizations and commands have changed, by the hand of whichever instance of console.
+"""News of the view: which organizations, payers and commands have changed, by the hand of whichever instance.
 
-A batch that changes the view notifies once, in its own transaction. Each process listens on one connection, and wakes
+A batch that changes the view notifies once, in its own transaction; where it tells of nothing but usage, which goes on
+all the time, that is told once a second, with that of other batches. Each process listens on one connection, and wakes
 those who wait for what has changed: nobody polls, however many wait and however many instances there are.
 """
 
@@ -8,7 +9,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import asyncpg
 import structlog
@@ -20,6 +21,8 @@ from postroom import Room
 log = structlog.get_logger()
 
 _CHANNEL = "console_changes"
+_USAGE_INTERVAL = 1.0
+"""Seconds from one notification of usage to the next."""
 _IDS_AT_A_TIME = 200
 """PostgreSQL carries 8000 bytes in a notification."""
 
@@ -33,7 +36,7 @@ _REVISION = text("SELECT revision FROM organizations WHERE organization_id = :or
 
 
 async def tell(connection: AsyncConnection, ids: Iterable[UUID]) -> None:
-    """Wakes who waits for these organizations and commands, in every instance, when the transaction commits."""
+    """Wakes who waits for these organizations, payers and commands, in every instance, when the transaction commits."""
     texts = [each.hex for each in ids]
     payloads = [",".join(texts[at : at + _IDS_AT_A_TIME]) for at in range(0, len(texts), _IDS_AT_A_TIME)]
     if payloads:
@@ -43,6 +46,33 @@ async def tell(connection: AsyncConnection, ids: Iterable[UUID]) -> None:
 async def tell_of_account(connection: AsyncConnection, account_id: UUID) -> None:
     """Wakes who watches the organization of this account, since its members table shows something else of it."""
     await tell(connection, (await connection.execute(_SHOW, {"account_id": account_id})).scalars())
+
+
+def money_of(payer_id: UUID) -> UUID:
+    """What is watched of the money of an organization, or an account: it changes more often than who belongs to it, and
+    wakes others."""
+    return uuid5(payer_id, "money")
+
+
+class Usage:
+    """Who goes on using, and is to be told of together: pages that show money need not move with every meter."""
+
+    def __init__(self) -> None:
+        self._payers: set[UUID] = set()
+
+    def note(self, payers: Iterable[UUID]) -> None:
+        """These organizations and accounts are told of within a second or so. A process that is killed before has told
+        nobody: whoever watches money looks again by themselves, too."""
+        self._payers.update(payers)
+
+    async def tell(self, room: Room) -> None:
+        """A worker: tells until the service stops."""
+        while not room.stopping.is_set():
+            await _first(room.stopping, timeout=_USAGE_INTERVAL)
+            payers, self._payers = self._payers, set()
+            if payers:
+                async with room.transaction() as transaction:
+                    await tell(transaction.connection, map(money_of, sorted(payers)))
 
 
 class Watch:
@@ -86,8 +116,8 @@ class Changes:
 
     @contextmanager
     def watch(self, *ids: UUID) -> Iterator[Watch]:
-        """Watches organizations or commands: whatever commits after this is noticed. So begin to watch, then look at
-        the database, then wait."""
+        """Watches organizations, money (`money_of`) or commands: whatever commits after this is noticed. So begin to
+        watch, then look at the database, then wait."""
         watch = Watch(self._stopping)
         for each in ids:
             self._watches.setdefault(each, set()).add(watch)

@@ -193,3 +193,99 @@ invitations = sa.Table(
     sa.Index("invitations_ended", "ended_at", postgresql_where=sa.text("ended_at IS NOT NULL")),
     comment="Invitations, as invites tells of them.",
 )
+
+# --- a view of money, as billing tells of it; in micro-dollars
+
+balances = sa.Table(
+    "balances",
+    metadata,
+    sa.Column("payer_id", _ID, primary_key=True, comment="An organization, or an account."),
+    sa.Column("kind", sa.Text, primary_key=True, comment="Of the source."),
+    sa.Column("amount", sa.BigInteger, nullable=False, comment="Of a card, what it was charged and is not used up."),
+    sa.Column("version", sa.BigInteger, nullable=False, comment="The payer's, when this was so."),
+    sa.CheckConstraint(
+        "kind IN ('organization_credit', 'organization_card', 'member_credit', 'member_card')", name="known_kind"
+    ),
+    comment="What sources hold.",
+)
+
+burn_rates = sa.Table(
+    "burn_rates",
+    metadata,
+    sa.Column("payer_id", _ID, primary_key=True),
+    sa.Column("per_hour", sa.BigInteger, nullable=False),
+    sa.Column("told_at", _INSTANT, nullable=False, comment="When it was so."),
+    sa.Column("version", sa.BigInteger, nullable=False, comment="The payer's, when this was so."),
+    comment="How fast money is used: an organization's by all its members, an account's by itself.",
+)
+
+cards = sa.Table(
+    "cards",
+    metadata,
+    sa.Column("payer_id", _ID, primary_key=True),
+    sa.Column("card_id", sa.Text, comment="The payment provider's reference; none while no card is on file."),
+    sa.Column("brand", sa.Text, nullable=False),
+    sa.Column("last4", sa.Text, nullable=False),
+    sa.Column("expiry_month", sa.Integer, nullable=False),
+    sa.Column("expiry_year", sa.Integer, nullable=False),
+    sa.Column("declined", sa.Text, comment="Why its bank said no; none while it is counted on."),
+    sa.Column("version", sa.BigInteger, nullable=False, comment="The payer's, when this was so."),
+    comment="Cards on file: what people know them by. Nobody can pay with it.",
+)
+
+funds = sa.Table(
+    "funds",
+    metadata,
+    sa.Column("account_id", _ID, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("at", _INSTANT, nullable=False, comment="When nothing was left; of low funds, when nothing will be."),
+    sa.Column("version", sa.BigInteger, nullable=False, comment="The account's, when this was so."),
+    sa.CheckConstraint("state IN ('ok', 'low', 'exhausted')", name="known_state"),
+    comment="Whether anything can pay for what accounts use.",
+)
+
+spend_caps = sa.Table(
+    "spend_caps",
+    metadata,
+    sa.Column("organization_id", _ID, primary_key=True),
+    sa.Column("account_id", _ID, primary_key=True),
+    sa.Column("cap", sa.BigInteger, comment="For a calendar month (UTC); none where there is no limit any more."),
+    sa.Column("version", sa.BigInteger, nullable=False, comment="The organization's, when this was so."),
+    comment="What organizations pay at most for a member.",
+)
+
+spend = sa.Table(
+    "spend",
+    metadata,
+    sa.Column("account_id", _ID, nullable=False),
+    sa.Column("day", sa.Date, nullable=False, comment="On which the usage began (UTC)."),
+    sa.Column("organization_id", _ID, comment="In which the account was then; none where it was in none."),
+    sa.Column("organization_credit", sa.BigInteger, nullable=False),
+    sa.Column("organization_card", sa.BigInteger, nullable=False),
+    sa.Column("member_credit", sa.BigInteger, nullable=False),
+    sa.Column("member_card", sa.BigInteger, nullable=False),
+    sa.Column("written_off", sa.BigInteger, nullable=False, comment="What no source could pay."),
+    sa.Index(
+        "spend_of_accounts", "account_id", "day", "organization_id", unique=True, postgresql_nulls_not_distinct=True
+    ),
+    sa.Index(
+        "spend_of_organizations", "organization_id", "day", postgresql_where=sa.text("organization_id IS NOT NULL")
+    ),
+    comment="What was charged for usage, by source, and what was not; reversals are taken off.",
+)
+
+receipts = sa.Table(
+    "receipts",
+    metadata,
+    sa.Column("receipt_id", _ID, primary_key=True, comment="Of a payment by card the payment's."),
+    sa.Column("payer_id", _ID, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    sa.Column("at", _INSTANT, nullable=False),
+    sa.Column("card_brand", sa.Text, nullable=False, comment="Empty where the card is not known, or there was none."),
+    sa.Column("card_last4", sa.Text, nullable=False),
+    sa.Column("bought_by", _ID, comment="The account that bought; none where nobody did."),
+    sa.CheckConstraint("kind IN ('top_up', 'card_charge', 'trial_credit')", name="known_kind"),
+    sa.Index("receipts_of_payers", "payer_id", "at", "receipt_id"),
+    comment="Money that came in.",
+)

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import httpx
 from argon2 import PasswordHasher
+from played_billing import PlayedBilling
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -25,13 +26,13 @@ from console.settings import Settings
 from console.web.app import web_app
 from console.web.server import edge_of_process
 from contracts import (
+    BILLING_EVENTS,
     INVITES_EVENTS,
     MEMBERSHIP_EVENTS,
     NOTIFIER_EVENTS,
     TOPICS,
     AcceptInvitation,
     Command,
-    CommandRefused,
     CreateOrganization,
     DeclineInvitation,
     DemoteMember,
@@ -50,12 +51,14 @@ from contracts import (
     OrganizationCreated,
     PromoteMember,
     Reason,
+    Refused,
     RemoveMember,
     RevokeInvitation,
     code_digest,
     link_code,
     mailbox_code,
 )
+from contracts.billing import PayerCommand
 from postroom.database import async_url
 from postroom.envelope import write
 from postroom.ids import uuid7
@@ -118,6 +121,7 @@ class Player:
     """Whether nobody answers."""
     versions: dict[UUID, int] = field(default_factory=dict)
     invitations: dict[UUID, InvitationIssued] = field(default_factory=dict)
+    billing: PlayedBilling = field(default_factory=PlayedBilling)
 
     def version(self, organization_id: UUID) -> int:
         self.versions[organization_id] = self.versions.get(organization_id, 0) + 1
@@ -129,16 +133,12 @@ class Player:
             return []
         if type(command) in self.refusals or (isinstance(command, InviteMember) and not _is_address(command.address)):
             reason, message = self.refusals.get(type(command), (Reason.MALFORMED_ADDRESS, "That is no address."))
-            return [
-                CommandRefused(
-                    command_type=command.ce_type,
-                    command_id=command_id,
-                    command_key=command.partition_key,
-                    actor_id=command.actor,
-                    reason=reason,
-                    message=message,
-                )
-            ]
+            return [Refused(reason, message).answer(command, command_id)]
+        if isinstance(command, PayerCommand):
+            try:
+                return [self.billing.decide(command, self.clock())]
+            except Refused as refused:
+                return [refused.answer(command, command_id)]
         return self._facts(command)
 
     def _facts(self, command: Command) -> list[Message]:
@@ -392,7 +392,7 @@ def _is_address(typed: str) -> bool:
 
 
 def _record(fact: Message, cause: str | None) -> StoredRecord:
-    facts = {INVITES_EVENTS, MEMBERSHIP_EVENTS, NOTIFIER_EVENTS}
+    facts = {BILLING_EVENTS, INVITES_EVENTS, MEMBERSHIP_EVENTS, NOTIFIER_EVENTS}
     topic = next(topic for topic in TOPICS if topic in facts and type(fact) in topic.messages)
     written = write(fact, topic=topic, source="/test", correlation_id=cause, causation_id=cause, now=NOON)
     return StoredRecord(topic.name, 0, next(_offsets), 0, written.key, written.value, tuple(written.headers))

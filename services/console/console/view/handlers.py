@@ -6,7 +6,9 @@ from uuid import UUID
 
 from console.accounts.addresses import normalize_address
 from console.view import sentences
+from console.view.money_handlers import MONEY_REACTIONS
 from console.view.nouns import Delivery, InvitationState
+from console.view.verdicts import command_id_of, done
 from console.view.working_set import (
     LAST_VERSION,
     Admission,
@@ -117,7 +119,7 @@ def note_reopening(fact: InvitationReopened, news: News, context: Context) -> To
 
 def note_repetition(fact: AcceptanceRepeated, news: News, context: Context) -> Told:
     """The outcome of a second click: the first one's."""
-    command_id = _uuid(context.causation_id)
+    command_id = command_id_of(context.causation_id)
     if command_id is not None:
         result = {"invitation_id": str(fact.invitation_id), "repeated": True}
         news.repetitions.append(Repetition(command_id, result))
@@ -208,7 +210,7 @@ def note_failed_delivery(fact: LetterFailed, news: News, context: Context) -> To
 
 def note_refusal(fact: CommandRefused, news: News, context: Context) -> Told:
     """The outcome of who asked for something that cannot be."""
-    command_id = _uuid(fact.command_id)
+    command_id = command_id_of(fact.command_id)
     if command_id is not None:
         news.decide(Verdict(command_id, fact.command_type, fact.reason, fact.message))
     return _NOTHING
@@ -234,6 +236,7 @@ REACTIONS: Mapping[type[Message], Handler[News]] = {
     LetterBounced: note_bounce,
     LetterFailed: note_failed_delivery,
     CommandRefused: note_refusal,
+    **MONEY_REACTIONS,
 }
 
 
@@ -241,9 +244,7 @@ REACTIONS: Mapping[type[Message], Handler[News]] = {
 
 
 def _done(news: News, context: Context, command: type[Command], result: Mapping[str, Any]) -> Told:
-    command_id = _uuid(context.causation_id)
-    if command_id is not None:
-        news.decide(Verdict(command_id, command.ce_type, result=result))
+    done(news, context, command, result)
     return _NOTHING
 
 
@@ -272,11 +273,3 @@ def _gone(fact: MemberRemoved | MemberLeft, at: Any) -> MemberNews:
 
 def _rejection(invitation_id: UUID, account_id: UUID, reason: str) -> Rejection:
     return Rejection(invitation_id, account_id, reason, sentences.not_admitted(reason))
-
-
-def _uuid(text: str | None) -> UUID | None:
-    """The id of a command of ours; others may name theirs as they like."""
-    try:
-        return None if text is None else UUID(text)
-    except ValueError:
-        return None

@@ -1,7 +1,7 @@
 """Money, as pages and the API show it: sources, cards, spending, receipts. Amounts are integer micro-dollars. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Literal
 from uuid import UUID
@@ -83,6 +83,11 @@ class BillingChain:
     """What the organization pays at most for the account in a month."""
     spent: int
     """What the organization has paid for the account this month."""
+
+    def without_organization_s_card(self) -> "BillingChain":
+        """As those see it who are no admins: whether the organization's card can pay, and not which one it is."""
+        sources = (replace(each, card=None) if each.kind == "organization_card" else each for each in self.sources)
+        return replace(self, sources=tuple(sources))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,18 @@
 """What pages and the API ask of the view."""
 
 import asyncio
-import base64
-import binascii
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import TextClause, text
 
 from console.changes import Changes
 from console.together import Together
+from console.view.cursors import page, read_cursor
 from console.view.nouns import Invitation, Member, Membership, Organization, Page
 from postroom import Room
-
-T = TypeVar("T")
 
 _PATIENCE = 2.0
 """Seconds that a link is waited for which is not known yet: its letter may be quicker than its fact."""
@@ -123,7 +119,7 @@ class View:
         """Members in the order in which they joined. `after` is the `next` of the page before; raises ValueError where
         it is not."""
         rows = await self._page(_MEMBERS, after, limit, organization_id=organization_id)
-        return _page([Member(*_member(row)) for row in rows], limit, lambda each: (each.joined_at, each.account_id))
+        return page([Member(*_member(row)) for row in rows], limit, lambda each: (each.joined_at, each.account_id))
 
     async def member(self, organization_id: UUID, account_id: UUID) -> Member | None:
         """One member, if the account is one."""
@@ -140,7 +136,7 @@ class View:
             _INVITATIONS, after, limit, organization_id=organization_id, now=now, shown_since=now - _EXPIRED_SHOWN
         )
         items = [Invitation(*row) for row in rows]
-        return _page(items, limit, lambda each: (each.issued_at, each.invitation_id))
+        return page(items, limit, lambda each: (each.issued_at, each.invitation_id))
 
     async def invitation(self, invitation_id: UUID) -> Invitation | None:
         """The invitation, whatever became of it."""
@@ -183,34 +179,9 @@ class View:
             return (await connection.execute(statement, parameters)).all()
 
     async def _page(self, statement: TextClause, after: str | None, limit: int, **parameters: object) -> Sequence[Any]:
-        instant, last_id = (
-            _read_cursor(after) if after else (datetime.fromisoformat("1970-01-01T00:00:00Z"), UUID(int=0))
-        )
+        instant, last_id = read_cursor(after) if after else _BEGINNING
         return await self._all(statement, after_instant=instant, after_id=last_id, limit=limit + 1, **parameters)
 
 
 def _member(row: Any) -> tuple[Any, ...]:
     return (row.account_id, row.membership_id, row.name, row.address, row.role, row.joined_at)
-
-
-def _page(items: list[T], limit: int, key: Callable[[T], tuple[datetime, UUID]]) -> Page[T]:
-    """One more than the limit was asked for: whether it is there says whether there is a next page."""
-    if len(items) <= limit:
-        return Page(items, None)
-    return Page(items[:limit], _cursor(*key(items[limit - 1])))
-
-
-def _cursor(instant: datetime, last_id: UUID) -> str:
-    content = json.dumps([instant.isoformat(), last_id.hex], separators=(",", ":")).encode()
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
-    try:
-        instant, last_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        read = datetime.fromisoformat(instant), UUID(last_id)
-    except (binascii.Error, ValueError, TypeError, AttributeError):
-        raise ValueError("That is no cursor of this list.") from None
-    if read[0].tzinfo is None:
-        raise ValueError("That is no cursor of this list.")
-    return read

@@ -15,6 +15,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from console import changes
+from console.view import money_store
 from console.view.working_set import InvitationNews, MemberNews, News, OrganizationNews
 from contracts import AcceptInvitation
 from postroom import Message
@@ -137,8 +138,9 @@ _FORGET_MEMBERS = text("""
 class NewsStore:
     """Saves News. Nothing is loaded, since nothing is decided."""
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, clock: Callable[[], datetime], usage: changes.Usage) -> None:
         self._clock = clock
+        self._usage = usage
 
     async def load(self, connection: AsyncConnection, messages: Sequence[Message]) -> News:
         """An empty working set."""
@@ -150,8 +152,11 @@ class NewsStore:
         await _save_organizations(connection, sorted(news.organizations.values(), key=attrgetter("organization_id")))
         await _save_members(connection, [news.members[key] for key in sorted(news.members)])
         await _save_invitations(connection, [news.invitations[key] for key in sorted(news.invitations)])
+        await money_store.save(connection, news.money)
         decided = await _decide(connection, news, now)
-        await changes.tell(connection, [*news.organizations, *decided])
+        payers = (changes.money_of(each) for each in sorted(news.money.changed))
+        await changes.tell(connection, [*news.organizations, *payers, *decided])
+        self._usage.note(news.money.used - news.money.changed)
 
 
 async def forget_invitations(connection: AsyncConnection, now: datetime, *, kept: timedelta) -> int:

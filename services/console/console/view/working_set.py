@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from console.view.money_news import MoneyNews
 from console.view.nouns import Delivery, InvitationState, Role
 
 LAST_VERSION = 2**31
@@ -113,6 +114,7 @@ class News:
     admissions: list[Admission] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     repetitions: list[Repetition] = field(default_factory=list)
+    money: MoneyNews = field(default_factory=MoneyNews)
 
     def organization(self, organization_id: UUID) -> OrganizationNews:
         """What is heard of it in this batch; whatever is asked for counts as changed."""
