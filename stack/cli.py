@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
@@ -81,6 +82,29 @@ def demo(
             if not once:
                 _stay_up(platform)
         raise typer.Exit(0 if came_true else 1)
+
+
+@app.command()
+def meter(
+    address: Annotated[str, typer.Argument(help="Whose: the address of an account.")],
+    data: Data = DEFAULT_FOLDER,
+    hourly: Annotated[
+        Decimal, typer.Option(parser=Decimal, metavar="DOLLARS", help="What the instance costs in an hour.")
+    ] = Decimal(3_600),
+    seconds: Annotated[
+        int | None, typer.Option(min=1, help="For how long; otherwise until Ctrl-C.", show_default=False)
+    ] = None,
+) -> None:
+    """Let an instance of an account run, and tell billing of it every second."""
+    from stack.meters import run_meter  # As with the demo.
+
+    with _errors_for_people():
+        platform = Platform.attach(data)
+        if not platform.kafka.is_running:
+            raise NotRunningError(f"The platform in {data} is not running.", "`python -m stack up` starts it.")
+        _out.print(f"An instance of {address} runs, at ${hourly:,} an hour.")
+        cost = asyncio.run(run_meter(platform.bootstrap_servers, address, int(hourly * 1_000_000), seconds))
+        _out.print(f"It cost ${Decimal(cost) / 1_000_000:,.2f}.")
 
 
 @app.command()

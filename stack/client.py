@@ -1,27 +1,38 @@
-"""A client of Latchkey that has nothing but the contracts and Kafka's address: it publishes profiles and commands, and
-watches the facts that come of them. The demo, the stories and the bench play their people with it.
+"""A client of Latchkey that has nothing but the contracts and Kafka's address: it publishes commands, profiles and
+usage, and watches the facts that come of them. The demo, the stories and the bench play their people with it.
 
 It makes its CloudEvents by itself, so it is also the proof that no library of ours is needed for that.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from uuid_utils.compat import uuid7
 
-from contracts import ACCOUNTS_PROFILES, TOPICS, AccountProfile, Command, CommandRefused, Message
+from contracts import ACCOUNTS_PROFILES, METERING_USAGE, TOPICS, AccountProfile, Command, CommandRefused, Message
 
 M = TypeVar("M", bound=Message)
 _TYPES = TOPICS.message_types
-_COMMAND_TOPICS: dict[type[Message], str] = {
-    message: topic.name for topic in TOPICS for message in topic.messages if issubclass(message, Command)
+_TOPICS_WRITTEN: dict[type[Message], str] = {
+    message: topic.name
+    for topic in TOPICS
+    for message in topic.messages
+    if issubclass(message, Command) or topic in (ACCOUNTS_PROFILES, METERING_USAGE)
 }
+_TOPICS_WATCHED = tuple(
+    topic.name
+    for topic in TOPICS
+    # Usage is much, and whoever wrote it knows it.
+    if topic != METERING_USAGE and any(not issubclass(message, Command) for message in topic.messages)
+)
+_AT_ONCE = 1_000
+"""How many messages may be on their way to Kafka before the next waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +68,7 @@ class Client:
             bootstrap_servers=self.bootstrap_servers, acks="all", enable_idempotence=True, client_id="client"
         )
         self._consumer = AIOKafkaConsumer(
-            *(topic.name for topic in TOPICS if any(not issubclass(message, Command) for message in topic.messages)),
+            *_TOPICS_WATCHED,
             bootstrap_servers=self.bootstrap_servers,
             group_id=None,
             auto_offset_reset="earliest" if self.from_the_beginning else "latest",
@@ -80,14 +91,23 @@ class Client:
         await self._producer.stop()
 
     async def send(self, message: Message, *, command_id: UUID | None = None) -> str:
-        """Publishes a command or a profile, and answers its CloudEvents id when Kafka has it."""
-        ce_id = command_id or uuid7()
-        topic = _COMMAND_TOPICS.get(type(message), ACCOUNTS_PROFILES.name)
-        key = str(message.partition_key).encode()
-        await self._producer.send_and_wait(
-            topic, message.model_dump_json().encode(), key=key, headers=cloud_event_headers(message, str(ce_id))
-        )
-        return str(ce_id)
+        """Publishes a command, a profile or a usage, and answers its CloudEvents id when Kafka has it."""
+        ce_id = str(command_id or uuid7())
+        await (await self._give(message, ce_id))
+        return ce_id
+
+    async def send_all(self, messages: Iterable[Message]) -> int:
+        """Publishes many, in their order, and answers how many they were when Kafka has them all."""
+        count = 0
+        on_their_way: list[asyncio.Future[Any]] = []
+        for message in messages:
+            on_their_way.append(await self._give(message, str(uuid7())))
+            count += 1
+            if len(on_their_way) == _AT_ONCE:
+                await asyncio.gather(*on_their_way)
+                on_their_way.clear()
+        await asyncio.gather(*on_their_way)
+        return count
 
     async def erase(self, account_id: UUID) -> None:
         """Publishes the tombstone of an account: a record with its key and no value."""
@@ -151,6 +171,16 @@ class Client:
         """Publishes account profiles."""
         for profile in profiles:
             await self.send(profile)
+
+    async def _give(self, message: Message, ce_id: str) -> asyncio.Future[Any]:
+        """To the producer; what comes back is done when Kafka has it."""
+        sent: asyncio.Future[Any] = await self._producer.send(
+            _TOPICS_WRITTEN[type(message)],
+            message.model_dump_json().encode(),
+            key=str(message.partition_key).encode(),
+            headers=cloud_event_headers(message, ce_id),
+        )
+        return sent
 
     async def _watch(self) -> None:
         async for record in self._consumer:

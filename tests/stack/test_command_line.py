@@ -47,6 +47,13 @@ def test_logs_of_nothing_say_how_to_start_a_platform(tmp_path: Path) -> None:
     assert "python -m stack up" in result.output
 
 
+def test_no_instance_runs_where_there_is_no_platform(tmp_path: Path) -> None:
+    result = run("meter", "owner@example.com", "--data", str(tmp_path))
+
+    assert result.exit_code == 1
+    assert "There is no platform in" in result.output
+
+
 @pytest.mark.parametrize("option", ["kafka", "kafka=", "kafka=ninety", "kafka=70000"])
 def test_a_port_that_is_not_understood_is_said_before_anything_starts(tmp_path: Path, option: str) -> None:
     result = run("up", "--data", str(tmp_path), "--port", option)
