@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
 from notifier_facts import (
@@ -224,7 +226,7 @@ async def test_two_hundred_accounts_whose_funds_are_exhausted_are_as_many_statem
 _FUNDS: tuple[Callable[..., Message], ...] = (low, exhausted)
 
 
-def _own(account_id: object) -> dict[str, object]:
+def _own(account_id: UUID) -> dict[str, Any]:
     return {"payer_kind": "account", "payer_id": account_id, "attached_by": account_id}
 
 
