@@ -38,9 +38,15 @@
     #inputs = {};
     #listeners = {};
     #place = null;
+    #look;
+
+    constructor(options) {
+      this.#look = options?.style?.base ?? {};
+    }
 
     mount(place) {
       this.#place = typeof place === "string" ? document.querySelector(place) : place;
+      Object.assign(this.#place.style, { display: "flex", gap: "0.75em" });
       for (const [name, field] of Object.entries(FIELDS)) {
         const input = document.createElement("input");
         input.type = "text";
@@ -49,6 +55,7 @@
         input.placeholder = field.placeholder ?? field.label;
         input.size = field.width;
         input.dataset.card = name;
+        this.#dress(input, name);
         input.setAttribute("aria-label", field.label);
         input.addEventListener("input", () => this.#typed(name));
         input.addEventListener("focus", () => this.#tell("focus", {}, "StripeElement--focus", true));
@@ -133,6 +140,13 @@
       this.#place.classList.toggle("StripeElement--invalid", Boolean(code));
     }
 
+    // The border is that of the place; of the style that a page asks for, what is said of the text is heeded.
+    #dress(input, name) {
+      const plain = { border: "0", padding: "0", background: "none", outline: "none", minWidth: "0", font: "inherit" };
+      const text = Object.entries(this.#look).filter(([, value]) => typeof value === "string");
+      Object.assign(input.style, plain, { flex: name === "number" ? "1 1 11em" : "0 1 auto" }, Object.fromEntries(text));
+    }
+
     #tell(event, details, className, isOn) {
       if (className) this.#place.classList.toggle(className, isOn);
       for (const listener of this.#listeners[event] ?? []) listener(details);
@@ -158,9 +172,9 @@
     elements: () => {
       let element = null;
       return {
-        create: (type) => {
+        create: (type, options) => {
           if (type !== "card") throw new Error(`There is no element of type ${type} here.`);
-          return (element = new CardElement());
+          return (element = new CardElement(options));
         },
         getElement: () => element,
       };

@@ -17,6 +17,7 @@ _TABLES = """
 """
 _ANSWER = "SELECT request, status, body FROM answers WHERE key = ?"
 _KEEP_ANSWER = "INSERT INTO answers (key, request, status, body) VALUES (?, ?, ?, ?)"
+_FORGET_ANSWERS = "DELETE FROM answers"
 _OBJECTS = "SELECT pickled FROM objects"
 _KEEP_OBJECTS = """
     INSERT INTO objects (one, pickled) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET pickled = excluded.pickled
@@ -58,6 +59,11 @@ class Memory:
             self._database.executemany(
                 _KEEP_ANSWER, [(key, answer.request, answer.status, answer.body) for key, answer in answers.items()]
             )
+
+    def forget_answers(self) -> None:
+        """Forgets every key."""
+        with self._database:
+            self._database.execute(_FORGET_ANSWERS)
 
     def close(self) -> None:
         self._database.close()

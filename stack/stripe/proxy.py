@@ -4,11 +4,13 @@
   another request it is an idempotency_error (400), and while the first request is under way a conflict (409);
 - keys are checked, and the publishable one is good for making payment methods, and for nothing else;
 - a payment without its cardholder takes cards alone that are on file with the customer;
+- payment intents are listed by customer, the newest first;
 - a card that is declined says why (`decline_code`), and one that asks for a cardholder who is not there is declined.
 
 It also fails as a network does, when it is told to: see Faults.
 
 POST /_faults      sets some of the fields of Faults
+DELETE /_keys      forgets all idempotency keys, as Stripe does after a day
 GET /_charges      all charges that moved money, the oldest first
 GET /_counts       how often money moved, answers were lost and replayed, and keys refused
 GET /readyz        whether it works
@@ -29,7 +31,7 @@ from typing import Any
 from aiohttp import web
 from localstripe import server
 from localstripe.errors import UserError
-from localstripe.resources import Charge, store
+from localstripe.resources import Charge, PaymentIntent, store
 from localstripe.webhooks import register_webhook
 
 from stack.stripe.declines import authentication_missing, declined
@@ -42,6 +44,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _ELEMENT = Path(__file__).parent / "element.js"
 _LONGEST_KEY = 255
+_INTENTS = "/v1/payment_intents"
 _FOR_BROWSERS = ("/v1/payment_methods", "/v1/tokens")
 """What a browser may ask for, with the publishable key."""
 _FROM_ANY_PAGE = {
@@ -86,12 +89,15 @@ class Proxy:
 
     def app(self) -> web.Application:
         app = web.Application(middlewares=[self._serve])
+        app.router.add_route("GET", _INTENTS, self._list_intents)
         for route in server.app.router.routes():
-            if route.resource is not None and route.resource.canonical.startswith("/v1/"):
-                app.router.add_route(route.method, route.resource.canonical, route.handler)
+            path = route.resource.canonical if route.resource is not None else ""
+            if path.startswith("/v1/") and (route.method, path) != ("GET", _INTENTS):
+                app.router.add_route(route.method, path, route.handler)
         app.router.add_get("/js.stripe.com/v3/", self._element)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_post("/_faults", self._set_faults)
+        app.router.add_delete("/_keys", self._forget_keys)
         app.router.add_get("/_charges", self._list_charges)
         app.router.add_get("/_counts", self._tell_counts)
         return app
@@ -195,6 +201,21 @@ class Proxy:
         code = {"code": "idempotency_key_in_use"} if status == HTTPStatus.CONFLICT else {}
         return _error(status, "idempotency_error", message, **code)
 
+    async def _list_intents(self, request: web.Request) -> web.StreamResponse:
+        asked = dict(request.query)
+        customer, after, limit = (
+            asked.pop("customer", None),
+            asked.pop("starting_after", None),
+            asked.pop("limit", "10"),
+        )
+        if asked or not limit.isdecimal():
+            raise UserError(HTTPStatus.BAD_REQUEST, f"Not understood: {', '.join(asked) or limit}")
+        found = [each for each in store.values() if isinstance(each, PaymentIntent) and each.customer == customer]
+        ids = [each.id for each in reversed(found)]
+        rest = found[::-1][ids.index(after) + 1 if after in ids else 0 :]
+        data, has_more = [each._export() for each in rest[: int(limit)]], len(rest) > int(limit)
+        return _json(HTTPStatus.OK, {"object": "list", "url": _INTENTS, "data": data, "has_more": has_more})
+
     # --- the rest
 
     async def _element(self, _: web.Request) -> web.StreamResponse:
@@ -209,6 +230,10 @@ class Proxy:
         for each in fields(Faults):
             if each.name in wanted:
                 setattr(self._faults, each.name, wanted[each.name])
+        return web.Response(status=HTTPStatus.NO_CONTENT)
+
+    async def _forget_keys(self, _: web.Request) -> web.StreamResponse:
+        self._memory.forget_answers()
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
     async def _list_charges(self, _: web.Request) -> web.StreamResponse:

@@ -100,6 +100,10 @@ class StripeServer(ManagedProcess):
         """These payment methods are declined from now on, for these reasons (decline codes), and no others."""
         self._set(declining=dict(reasons))
 
+    def forget_keys(self) -> None:
+        """No idempotency key is known any more, as after a day."""
+        self._ask("DELETE", "/_keys")
+
     def _set(self, **faults: Any) -> None:
         self._ask("POST", "/_faults", json=faults)
 

@@ -173,6 +173,15 @@ def test_keys_charges_and_customers_outlive_a_killed_server(server: StripeServer
     assert shop.charged == [1_000, 1_000]
 
 
+def test_a_key_that_is_forgotten_is_a_new_one(server: StripeServer) -> None:
+    shop = Shop(server)
+    shop.charge("top-up")
+    server.forget_keys()
+    shop.charge("top-up")
+
+    assert shop.charged == [1_000, 1_000]
+
+
 def test_an_answer_that_cannot_be_kept_changes_no_objects_either(tmp_path: Path) -> None:
     memory = Memory(tmp_path / "stripe.sqlite")
     answers = {"key": Answer("digest", 200, b"{}")}
@@ -260,6 +269,16 @@ def test_an_unknown_card_is_said_to_be_missing(server: StripeServer) -> None:
         Shop(server).charge("block", card="pm_unknown")
 
     assert refused.value.code == "resource_missing"
+
+
+def test_payments_are_found_by_their_customer_the_newest_first(server: StripeServer) -> None:
+    shop, other = Shop(server), Shop(server)
+    made = [shop.charge(f"block-{number}").id for number in range(5)]
+    other.charge("block")
+    found = shop.api.payment_intents.list({"customer": shop.customer, "limit": 2})
+
+    assert [intent.id for intent in found.data] == made[:2:-1]
+    assert [intent.id for intent in found.auto_paging_iter()] == made[::-1]
 
 
 # --- keys, pages and events
