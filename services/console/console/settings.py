@@ -3,6 +3,7 @@
 import base64
 import binascii
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from pydantic import Field, HttpUrl, SecretStr, field_validator
 
@@ -31,6 +32,12 @@ class Settings(ServiceSettings):
     accounts_key: SecretStr
     """The key of the six-digit codes and the reset links: at least 32 random bytes in base64url, the same as
     notifier's. It is not the key of the invitations' links, which console never learns."""
+
+    stripe_publishable_key: str = ""
+    """Stripe's key for browsers (`pk_...`), with which cards are given to Stripe and to nobody else. Without it no card
+    can be added."""
+    stripe_js: HttpUrl = HttpUrl("https://js.stripe.com/v3/")
+    """Stripe's script with the card form, or that of a stand-in. Only the pages with that form allow its origin."""
 
     database_pool_size: int = Field(default=12, ge=2)
     """Connections to the database, beside those of the relay and of the news."""
@@ -89,6 +96,12 @@ class Settings(ServiceSettings):
     def is_https(self) -> bool:
         """Whether people come by HTTPS."""
         return self.console_url.scheme == "https"
+
+    @property
+    def stripe_js_origin(self) -> str:
+        """The origin of Stripe's script, as policies name it."""
+        parts = urlsplit(str(self.stripe_js))
+        return f"{parts.scheme}://{parts.netloc}"
 
     @property
     def origin(self) -> str:

@@ -16,13 +16,26 @@ from console.api.app import api_app
 from console.edge import Edge
 from console.limits import RateLimited
 from console.web import statics
+from console.web.amounts import dollars, exact_dollars, is_rounded
 from console.web.answers import redirect, render
-from console.web.pages import account, dashboard, invitation_link, live, organization, passwords, sign_in, sign_up
+from console.web.pages import (
+    account,
+    dashboard,
+    invitation_link,
+    live,
+    organization,
+    passwords,
+    payment,
+    sign_in,
+    sign_up,
+    top_up,
+    usage,
+)
 from console.web.requests import Forbidden, SignInFirst
 from console.web.security import AccessLog, BodyLimit, Faults, SecurityHeaders
 from postroom.database import is_outage
 
-PAGES = (sign_up, sign_in, passwords, account, dashboard, organization, live, invitation_link)
+PAGES = (sign_up, sign_in, passwords, account, dashboard, organization, usage, payment, top_up, live, invitation_link)
 
 
 def web_app(edge: Edge) -> Starlette:
@@ -63,6 +76,8 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {"static": statics.address_of, "brand": "Latchkey"}
+    environment.filters |= {"dollars": dollars, "exact_dollars": exact_dollars}
+    environment.tests |= {"rounded_in_dollars": is_rounded}
     return environment
 
 

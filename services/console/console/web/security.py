@@ -1,7 +1,7 @@
 """What every request and every answer goes through: limits of size, headers, and a log that names no codes."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 import structlog
@@ -15,20 +15,28 @@ from postroom.dead_letters import where
 
 log = structlog.get_logger()
 
-_CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
-)
+_CONTENT_SECURITY_POLICY: Mapping[str, str] = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self'",
+    "connect-src": "'self'",
+    "form-action": "'self'",
+    "base-uri": "'none'",
+    "frame-ancestors": "'none'",
+}
+
+
+def content_security_policy(also: Mapping[str, Sequence[str]]) -> str:
+    """The policy of all pages, and what one page allows `also`: origins, by directive."""
+    directives = _CONTENT_SECURITY_POLICY | {
+        name: " ".join((*_CONTENT_SECURITY_POLICY.get(name, "").split(), *origins)) for name, origins in also.items()
+    }
+    return "; ".join(f"{name} {value}" for name, value in directives.items())
+
+
 _HEADERS: Mapping[str, str] = {
-    "content-security-policy": _CONTENT_SECURITY_POLICY,
+    "content-security-policy": content_security_policy({}),
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "same-origin",
@@ -43,8 +51,8 @@ _SECRET_HEADERS = {"referrer-policy": "no-referrer", "cache-control": "no-store"
 
 
 class SecurityHeaders:
-    """Tells browsers what our pages may do, and what must not be done with them. An answer may have a Cache-Control of
-    its own, but not below the secret paths."""
+    """Tells browsers what our pages may do, and what must not be done with them. An answer may have a Cache-Control or
+    a policy of its own, but no Cache-Control below the secret paths."""
 
     def __init__(self, app: ASGIApp, hsts: timedelta) -> None:
         self._app = app

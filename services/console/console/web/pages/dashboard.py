@@ -9,6 +9,7 @@ from starlette.routing import Route
 from console.accounts.domain import Session
 from console.commands.outcome import Outcome
 from console.web.answers import Toast, render
+from console.web.pages.chain_steps import SOURCE_NAMES, about, chain_steps, who_pays
 from console.web.pages.entering import joining_toast
 from console.web.requests import edge_of, membership_of, signed_in
 
@@ -27,11 +28,17 @@ async def dashboard(request: Request) -> Response:
     joining = await _joining(request, session)
     membership = await membership_of(request)
     organization = await edge_of(request).view.organization(membership.organization_id) if membership else None
+    chain = await edge_of(request).money.chain(session.account.account_id)
     return await render(
         request,
         "dashboard.html.j2",
         organization=organization,
         joining=joining.waits and membership is None,
+        chain=chain,
+        steps=chain_steps(chain, membership),
+        who_pays=who_pays(chain, membership),
+        source_names=SOURCE_NAMES,
+        about=about,
         toasts=joining.toasts,
     )
 

@@ -3,8 +3,10 @@ What pages do beyond what HTML does. Everything works without this file, by full
 
   arm            a destructive button wants a second click within three seconds; a double click is one
   toasts         they go after a while, not while somebody reads them, and at once when dismissed
-  forms          are sent once; Enter sends the field of addresses; passwords can be shown; secrets can be copied
-  live           the members table follows the organization: only what has changed is replaced
+  forms          are sent once; Enter sends the field of addresses; passwords can be shown; secrets can be copied;
+                 usual amounts fill in a field
+  live           the members table follows the organization, and figures of money follow who pays: only what has changed
+                 is replaced
 */
 "use strict";
 
@@ -166,6 +168,15 @@ What pages do beyond what HTML does. Everything works without this file, by full
     });
   };
 
+  const fillIn = (link) => {
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      const field = document.getElementById(link.dataset.fill);
+      field.value = link.dataset.value;
+      field.focus();
+    });
+  };
+
   const openAndFocus = (details) => {
     details.addEventListener("toggle", () => {
       if (details.open) details.querySelector("textarea, input:not([type=hidden])").focus();
@@ -174,10 +185,13 @@ What pages do beyond what HTML does. Everything works without this file, by full
 
   /* --- live ---------------------------------------------------------------------------------------------------- */
 
+  /** What rows and parts are known as: by data-key and data-live-part, of which no two are the same. */
+  const nameOf = (piece) => piece.dataset.livePart || piece.dataset.key;
+
   const remember = (table) => {
-    const rows = new Map();
-    table.querySelectorAll("[data-key]").forEach((row) => rows.set(row.dataset.key, row.outerHTML));
-    return rows;
+    const pieces = new Map();
+    table.querySelectorAll("[data-key], [data-live-part]").forEach((piece) => pieces.set(nameOf(piece), piece.outerHTML));
+    return pieces;
   };
 
   const labelOf = (control) => {
@@ -187,14 +201,48 @@ What pages do beyond what HTML does. Everything works without this file, by full
 
   const labelled = (row, label) => [...row.querySelectorAll("button, a")].find((control) => labelOf(control) === label);
 
+  /** Puts what is new in the place of what was. */
+  const morph = (section, fresh, known) => {
+    if (shapeOf(section) !== shapeOf(fresh)) {
+      section.querySelector("[data-live-table]").replaceWith(fresh.querySelector("[data-live-table]").cloneNode(true));
+      return;
+    }
+    morphParts(section, fresh, known);
+    if (section.querySelector("[data-live-rows]")) morphRows(section, fresh, known);
+  };
+
+  const partsOf = (piece) => [...piece.querySelectorAll("[data-live-part]")];
+
+  /** Which parts there are, other than those of rows. */
+  const shapeOf = (section) => partsOf(section).filter((part) => !part.closest("[data-key]")).map(nameOf).join();
+
+  /** Parts are replaced one by one, so that what stands between them stays as it is: what is open, or chosen. So does
+      a part in which somebody is writing. */
+  const morphParts = (section, fresh, known) => {
+    const old = new Map(partsOf(section).map((part) => [nameOf(part), part]));
+    partsOf(fresh).forEach((part) => {
+      const place = old.get(nameOf(part));
+      if (!place || known.get(nameOf(part)) === part.outerHTML || isBeingWritten(place)) return;
+      const focused = place.contains(document.activeElement) ? labelOf(document.activeElement) : null;
+      const kept = part.cloneNode(true);
+      place.replaceWith(kept);
+      if (focused !== null) (labelled(kept, focused) || section.querySelector("[tabindex='-1']")).focus();
+    });
+  };
+
+  const isBeingWritten = (part) =>
+    [...part.querySelectorAll("input:not([type=hidden])")].some(
+      (input) => input === document.activeElement || input.value !== input.defaultValue,
+    );
+
   /** Puts the new rows in the place of the old ones. A row that says the same stays as it is; in one that does not, the
       button that was focused or armed still is. */
-  const morph = (section, fresh, known) => {
-    const body = section.querySelector("[data-live-table] tbody");
+  const morphRows = (section, fresh, known) => {
+    const body = section.querySelector("[data-live-rows]");
     const focused = document.activeElement;
     const focusedRow = body.contains(focused) ? focused.closest("[data-key]") : null;
     const label = focusedRow ? labelOf(focused) : "";
-    const freshRows = [...fresh.querySelectorAll("tbody > [data-key]")];
+    const freshRows = [...fresh.querySelectorAll("[data-live-rows] > [data-key]")];
     const keys = new Set(freshRows.map((row) => row.dataset.key));
     // First, so that no row that stays has to be moved: what is moved loses the focus.
     [...body.children].filter((row) => !keys.has(row.dataset.key)).forEach((row) => row.remove());
@@ -202,7 +250,8 @@ What pages do beyond what HTML does. Everything works without this file, by full
     let place = null;
     freshRows.forEach((row) => {
       const old = rows.get(row.dataset.key);
-      const same = old && known.get(row.dataset.key) === row.outerHTML;
+      // A row of parts has got what is new in them already.
+      const same = old && (hasParts(old, row) || known.get(row.dataset.key) === row.outerHTML);
       const kept = same ? old : row.cloneNode(true);
       if (!same) kept.classList.add(old ? "is-changed" : "is-new");
       if (old && !same) replaceRow(old, kept);
@@ -216,6 +265,11 @@ What pages do beyond what HTML does. Everything works without this file, by full
       const control = successor && labelled(successor, label);
       (control || section.querySelector("[tabindex='-1']")).focus();
     }
+  };
+
+  const hasParts = (old, row) => {
+    const parts = partsOf(row).map(nameOf).join();
+    return parts !== "" && parts === partsOf(old).map(nameOf).join();
   };
 
   const replaceRow = (old, kept) => {
@@ -286,7 +340,7 @@ What pages do beyond what HTML does. Everything works without this file, by full
     };
 
     /* One tab of a browser listens for all: a browser opens few connections to a host. */
-    const name = `latchkey-live ${reader}`;
+    const name = `latchkey-live ${live} ${reader}`;
     const channel = "BroadcastChannel" in window ? new BroadcastChannel(name) : null;
     const tell = (what) => channel && channel.postMessage(what);
     if (channel) channel.addEventListener("message", ({ data }) => (data === "gone" ? leave() : refresh()));
@@ -341,9 +395,12 @@ What pages do beyond what HTML does. Everything works without this file, by full
   /* --- begin --------------------------------------------------------------------------------------------------- */
 
   mindToasts();
+  // On a small screen the menu is a line that is longer than the screen.
+  document.querySelectorAll(".sidebar [aria-current]").forEach((link) => link.scrollIntoView({ block: "nearest", inline: "center" }));
   document.querySelectorAll("[data-submit-on-enter]").forEach(sendOnEnter);
   document.querySelectorAll("input[type=password]").forEach(offerToShow);
   document.querySelectorAll("[data-copy]").forEach(offerToCopy);
+  document.querySelectorAll("[data-fill]").forEach(fillIn);
   document.querySelectorAll("details.add-member").forEach(openAndFocus);
   document.querySelectorAll("[data-live]").forEach(follow);
   document.querySelectorAll("[data-reload]").forEach((waiting) => {
