@@ -53,6 +53,10 @@ class Provider(Protocol):
         known."""
         ...
 
+    async def close(self) -> None:
+        """Ends the connections."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -77,9 +81,12 @@ class Payments:
 
     async def make(self, room: Room) -> None:
         """Makes payments until the service stops; those in hand are finished."""
-        while not room.stopping.is_set():
-            if not await self.make_due(room):
-                await room.woken(self._pace.interval)
+        try:
+            while not room.stopping.is_set():
+                if not await self.make_due(room):
+                    await room.woken(self._pace.interval)
+        finally:
+            await self._provider.close()
 
     async def make_due(self, room: Room) -> int:
         """Sees to some of the payments that are due, and answers how many they were."""

@@ -16,6 +16,8 @@ from billing.domain.payments import Failed, Payment, Settled, Succeeded
 
 _KEYS_LIVE = timedelta(hours=20)
 """Stripe: at least 24 hours."""
+_API_VERSION = "2024-06-20"
+"""Requests and answers are of this version of Stripe's API, whatever the account's own is, or the library's."""
 _MICROS_PER_CENT = 10_000
 _TIMEOUT = 30.0
 """Seconds. Shorter than the lease of a payment."""
@@ -31,12 +33,18 @@ class Stripe:
     """One account at Stripe. Errors that say nothing of the payment are ProviderAway."""
 
     def __init__(self, api_key: str, api_base: str) -> None:
+        self._connections = stripe.HTTPXClient(timeout=_TIMEOUT)
         self._client = stripe.StripeClient(
             api_key,
             base_addresses={"api": api_base.rstrip("/")},
-            http_client=stripe.HTTPXClient(timeout=_TIMEOUT),
+            http_client=self._connections,
+            stripe_version=_API_VERSION,
             max_network_retries=0,  # Retries are ours, since they outlive this process.
         )
+
+    async def close(self) -> None:
+        """Ends the connections."""
+        await self._connections.close_async()  # type: ignore[no-untyped-call]  # of the library
 
     async def customer(self, payer_id: UUID, payer_kind: str) -> str:
         """Who the payer is to Stripe. Its name and address are not told."""
@@ -56,8 +64,7 @@ class Stripe:
                 return await self._check(payment, customer_id)
             return await self._charge(payment, customer_id, now)
         except stripe.CardError as error:
-            reason = error.decline_code if hasattr(error, "decline_code") else None
-            code = str(reason or error.code or "card_declined")
+            code = str(getattr(error.error, "decline_code", None) or error.code or "card_declined")
             return Failed(payment, code, needs_cardholder=_CARDHOLDER in (code, error.code))
         except stripe.InvalidRequestError as error:
             if error.code in _BUSY:
@@ -73,18 +80,18 @@ class Stripe:
         if now - payment.asked_at > _KEYS_LIVE:
             intent = await self._find(payment, customer_id)
         if intent is None:
+            asked: Any = {  # The library's types are those of its own version.
+                "amount": payment.amount // _MICROS_PER_CENT,
+                "currency": "usd",
+                "customer": customer_id,
+                "payment_method": payment.card_id,
+                "payment_method_types": ["card"],
+                "off_session": True,
+                "confirm": True,
+                "metadata": {"payment_id": str(payment.payment_id), "purpose": payment.purpose},
+            }
             intent = await self._client.v1.payment_intents.create_async(
-                {
-                    "amount": payment.amount // _MICROS_PER_CENT,
-                    "currency": "usd",
-                    "customer": customer_id,
-                    "payment_method": payment.card_id,
-                    "allowed_payment_method_types": ["card"],
-                    "off_session": True,
-                    "confirm": True,
-                    "metadata": {"payment_id": str(payment.payment_id), "purpose": payment.purpose},
-                },
-                {"idempotency_key": str(payment.payment_id)},
+                asked, {"idempotency_key": str(payment.payment_id)}
             )
         if intent.status != "succeeded":
             # The answer to a key that was asked with before is that of then.
@@ -105,12 +112,15 @@ class Stripe:
         return Failed(payment, _CARDHOLDER if needs_cardholder else str(code or "card_declined"), needs_cardholder)
 
     async def _find(self, payment: Payment, customer_id: str) -> Any:
-        found: Any = await self._client.v1.payment_intents.list_async({"customer": customer_id, "limit": 100})
-        async for intent in found.auto_paging_iter():
-            if intent.created < int((payment.asked_at - _KEYS_LIVE).timestamp()):
-                return None  # The newest come first.
-            if intent.metadata and intent.metadata.get("payment_id") == str(payment.payment_id):
-                return intent
+        try:
+            found: Any = await self._client.v1.payment_intents.list_async({"customer": customer_id, "limit": 100})
+            async for intent in found.auto_paging_iter():
+                if intent.created < int((payment.asked_at - _KEYS_LIVE).timestamp()):
+                    return None  # The newest come first.
+                if (intent.to_dict()["metadata"] or {}).get("payment_id") == str(payment.payment_id):
+                    return intent
+        except stripe.StripeError as error:
+            raise _away(error) from error  # That it cannot be looked for does not say that there is none.
         return None
 
     # --- cards
@@ -128,15 +138,13 @@ class Stripe:
                 payment.card_id, {"customer": customer_id}, {"idempotency_key": f"{payment.payment_id} attach"}
             )
         intents = self._client.v1.setup_intents
-        made = await intents.create_async(
-            {
-                "customer": customer_id,
-                "allowed_payment_method_types": ["card"],
-                "usage": "off_session",
-                "metadata": {"payment_id": str(payment.payment_id)},
-            },
-            {"idempotency_key": f"{payment.payment_id} setup"},
-        )
+        asked: Any = {
+            "customer": customer_id,
+            "payment_method_types": ["card"],
+            "usage": "off_session",
+            "metadata": {"payment_id": str(payment.payment_id)},
+        }
+        made = await intents.create_async(asked, {"idempotency_key": f"{payment.payment_id} setup"})
         intent = await intents.confirm_async(
             made.id, {"payment_method": payment.card_id}, {"idempotency_key": f"{payment.payment_id} confirm"}
         )

@@ -71,6 +71,9 @@ class Bank:
             raise ProviderAway("the answer was lost")
         return self.answers[payment.payment_id]
 
+    async def close(self) -> None:
+        pass
+
     def _decide(self, payment: Payment) -> Settled:
         if payment.purpose == "card":
             assert payment.asked_by is not None
@@ -109,7 +112,15 @@ class Till:
         )
         await self.instances.hand_in(created, Stay(MEMBER, ACME).joined())
         if card_id is not None:
-            await self.ask(AttachCard(payer_kind="organization", payer_id=ACME, actor_id=ADMIN, card_id=card_id))
+            await self.ask(
+                AttachCard(
+                    payer_kind="organization",
+                    payer_id=ACME,
+                    actor_id=ADMIN,
+                    seen_organization_version=None,
+                    card_id=card_id,
+                )
+            )
 
     async def ask(self, command: Message) -> None:
         """A command, and what follows of it."""
@@ -165,7 +176,9 @@ async def till(engine: AsyncEngine) -> Till:
 
 
 def top_up(amount: int = 50 * DOLLAR) -> TopUpCredit:
-    return TopUpCredit(payer_kind="organization", payer_id=ACME, actor_id=ADMIN, amount=amount)
+    return TopUpCredit(
+        payer_kind="organization", payer_id=ACME, actor_id=ADMIN, seen_organization_version=None, amount=amount
+    )
 
 
 async def test_a_card_is_on_file_when_its_bank_has_agreed(till: Till) -> None:
@@ -244,7 +257,7 @@ async def test_lost_answers_are_asked_for_again_and_charge_once(till: Till) -> N
 async def test_a_card_that_was_taken_off_file_before_is_not_charged(till: Till) -> None:
     await till.founded()
     await till.uses(4 * DOLLAR)  # A block is asked for, and not sent yet.
-    await till.ask(DetachCard(payer_kind="organization", payer_id=ACME, actor_id=ADMIN))
+    await till.ask(DetachCard(payer_kind="organization", payer_id=ACME, actor_id=ADMIN, seen_organization_version=None))
 
     assert not till.bank.charged
     async with till.engine.connect() as connection:

@@ -1,0 +1,158 @@
+"""The payment provider, by Stripe's library, against the stand-in: what it says is understood, and nothing is made
+twice."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from billing.domain.payments import Failed, Payment, Purpose, Succeeded
+from billing.domain.terms import DOLLAR
+from billing.provider import ProviderAway, Stripe
+from postroom.ids import uuid7
+from stack.stripe.server import StripeServer
+
+pytestmark = [pytest.mark.platform, pytest.mark.timeout(60)]
+
+DECLINED_AT_ONCE, DECLINED_LATER, ASKS_FOR_ITS_HOLDER = "4000000000000002", "4000000000000341", "4000002500003155"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StripeServer]:
+    server = StripeServer(tmp_path_factory.mktemp("stripe"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def provider(server: StripeServer) -> AsyncIterator[Stripe]:
+    server.back()
+    server.decline({})
+    provider = Stripe(server.keys.api, server.address)
+    yield provider
+    await provider.close()
+
+
+def payment(purpose: Purpose, card_id: str, *, payer_id: UUID | None = None, amount: int = 0) -> Payment:
+    return Payment(
+        payment_id=uuid7(),
+        purpose=purpose,
+        payer_kind="organization",
+        payer_id=payer_id or uuid7(),
+        card_id=card_id,
+        amount=amount,
+        asked_by=uuid7(),
+        cause_id="cause",
+        correlation_id="correlation",
+        asked_at=datetime.now(UTC),
+    )
+
+
+async def make(provider: Stripe, asked: Payment) -> Succeeded | Failed:
+    customer_id = await provider.customer(asked.payer_id, asked.payer_kind)
+    return await provider.make(asked, customer_id, datetime.now(UTC))
+
+
+async def on_file(provider: Stripe, server: StripeServer, number: str = "4242424242424242") -> Payment:
+    """A card that is on file, by the payment that put it there."""
+    asked = payment("card", server.payment_method(number))
+    assert isinstance(await make(provider, asked), Succeeded)
+    return asked
+
+
+def paid_by(server: StripeServer, asked: Payment) -> list[int]:
+    """What was charged for a payment, in cents."""
+    return [each.amount for each in server.charges() if each.metadata.get("payment_id") == str(asked.payment_id)]
+
+
+async def test_a_card_that_is_good_is_kept_and_described(provider: Stripe, server: StripeServer) -> None:
+    asked = payment("card", server.payment_method())
+    settled = await make(provider, asked)
+
+    assert isinstance(settled, Succeeded)
+    assert settled.card is not None
+    assert (settled.card.brand, settled.card.last4, settled.card.expiry_month) == ("visa", "4242", 12)
+    assert settled.card.attached_by == asked.asked_by
+    assert await make(provider, asked) == settled
+
+
+@pytest.mark.parametrize("number", [DECLINED_AT_ONCE, ASKS_FOR_ITS_HOLDER])
+async def test_a_card_whose_bank_does_not_agree_is_not_kept(
+    provider: Stripe, server: StripeServer, number: str
+) -> None:
+    settled = await make(provider, payment("card", server.payment_method(number)))
+
+    assert isinstance(settled, Failed)
+    assert settled.needs_cardholder == (number == ASKS_FOR_ITS_HOLDER)
+
+
+async def test_a_card_that_nobody_knows_or_that_is_somebody_elses_is_unknown(
+    provider: Stripe, server: StripeServer
+) -> None:
+    theirs = await on_file(provider, server)
+
+    for card_id in ("pm_nobody_knows_this", theirs.card_id):
+        settled = await make(provider, payment("card", card_id))
+        assert isinstance(settled, Failed)
+        assert settled.is_unknown
+
+
+async def test_a_payment_is_charged_once_however_often_it_is_asked_for(provider: Stripe, server: StripeServer) -> None:
+    card = await on_file(provider, server)
+    asked = payment("block", card.card_id, payer_id=card.payer_id, amount=10 * DOLLAR)
+    server.lose_answers(2)
+    for _ in range(2):
+        with pytest.raises(ProviderAway):
+            await make(provider, asked)
+    for _ in range(3):
+        assert await make(provider, asked) == Succeeded(asked)
+
+    assert paid_by(server, asked) == [1000]
+
+
+async def test_a_payment_whose_key_is_forgotten_is_found_and_not_charged_again(
+    provider: Stripe, server: StripeServer
+) -> None:
+    card = await on_file(provider, server)
+    asked = payment("top_up", card.card_id, payer_id=card.payer_id, amount=25 * DOLLAR)
+    assert await make(provider, asked) == Succeeded(asked)
+    customer_id = await provider.customer(asked.payer_id, asked.payer_kind)
+    server.forget_keys()
+
+    assert await provider.make(asked, customer_id, datetime.now(UTC) + timedelta(hours=21)) == Succeeded(asked)
+    assert paid_by(server, asked) == [2500]
+
+
+async def test_a_card_that_is_declined_when_it_is_charged_says_why(provider: Stripe, server: StripeServer) -> None:
+    card = await on_file(provider, server)
+    asked = payment("block", card.card_id, payer_id=card.payer_id, amount=10 * DOLLAR)
+    server.decline({card.card_id: "insufficient_funds"})
+
+    assert await make(provider, asked) == Failed(asked, "insufficient_funds")
+    assert paid_by(server, asked) == []
+
+
+async def test_a_card_that_fails_only_when_it_is_charged_is_declined_then(
+    provider: Stripe, server: StripeServer
+) -> None:
+    card = await on_file(provider, server, DECLINED_LATER)
+    asked = payment("block", card.card_id, payer_id=card.payer_id, amount=10 * DOLLAR)
+    settled = await make(provider, asked)
+
+    assert isinstance(settled, Failed)
+    assert not settled.needs_cardholder
+    assert await make(provider, asked) == settled
+
+
+async def test_while_the_provider_is_away_nothing_is_known(provider: Stripe, server: StripeServer) -> None:
+    card = await on_file(provider, server)
+    asked = payment("block", card.card_id, payer_id=card.payer_id, amount=10 * DOLLAR)
+    server.away()
+    with pytest.raises(ProviderAway):
+        await make(provider, asked)
+    server.back()
+
+    assert await make(provider, asked) == Succeeded(asked)
+    assert paid_by(server, asked) == [1000]
