@@ -47,6 +47,7 @@
     mount(place) {
       this.#place = typeof place === "string" ? document.querySelector(place) : place;
       Object.assign(this.#place.style, { display: "flex", gap: "0.75em" });
+      this.#tint(this.#look["::placeholder"]?.color);
       for (const [name, field] of Object.entries(FIELDS)) {
         const input = document.createElement("input");
         input.type = "text";
@@ -142,9 +143,18 @@
 
     // The border is that of the place; of the style that a page asks for, what is said of the text is heeded.
     #dress(input, name) {
-      const plain = { border: "0", padding: "0", background: "none", outline: "none", minWidth: "0", font: "inherit" };
+      const plain = { border: "0", padding: "0", background: "none", outline: "none", font: "inherit" };
+      Object.assign(plain, { minWidth: "0", minHeight: "1.5rem" });
       const text = Object.entries(this.#look).filter(([, value]) => typeof value === "string");
       Object.assign(input.style, plain, { flex: name === "number" ? "1 1 11em" : "0 1 auto" }, Object.fromEntries(text));
+    }
+
+    // No policy of a page forbids a style sheet that is made so.
+    #tint(color) {
+      const sheet = new CSSStyleSheet();
+      sheet.insertRule("[data-card]::placeholder { opacity: 1 }");
+      sheet.cssRules[0].style.color = color ?? "";
+      document.adoptedStyleSheets.push(sheet);
     }
 
     #tell(event, details, className, isOn) {
