@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from billing.domain.books import Books
-from billing.handlers import REACTIONS
+from billing.handlers import REACTIONS, restore_funds
 from billing.payments import Pace, Payments
 from billing.provider import Stripe
 from billing.settings import Settings
@@ -14,7 +14,7 @@ from billing.store.charges import EndedCharges
 from billing.store.payments import EndedPayments
 from billing.webhooks import HeardWebhooks, Webhooks
 from contracts import BILLING_EVENTS, TOPICS, Refused
-from postroom import Chore, Service, utc_now
+from postroom import Chore, Every, Service, utc_now
 
 
 def build(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Service[Books]:
@@ -32,6 +32,7 @@ def build(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Servic
         reactions=REACTIONS,
         store=store,
         refusal=Refused,
+        timers=[Every("new month", settings.restore_interval, store.load_restorable, restore_funds)],
         chores=[
             Chore("purge ended chains", often, EndedChains(kept).purge),
             Chore("purge ended charges", often, EndedCharges(kept).purge),

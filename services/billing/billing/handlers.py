@@ -58,7 +58,12 @@ def close_chain(gone: MemberLeft | MemberRemoved, books: Books, context: Context
     """Who is no member any more costs the organization nothing from that moment on."""
     books.staff.note(gone.organization_id, gone.account_id, None, gone.version)
     closed = books.chains.close(gone, uuid7(), context.now)
-    return [*closed, *_changed_sources(gone, books, context)] if closed else ()
+    if not closed:
+        return ()
+    organization = books.payer(gone.organization_id, "organization")
+    # What is given back to the organization may be what others of its members wait for.
+    others = paying.resume(books, organization, _cause(context))
+    return [*closed, *_changed_sources(gone, books, context), *others]
 
 
 def note_role(fact: MemberPromoted | MemberDemoted, books: Books, context: Context) -> Facts:
@@ -145,6 +150,15 @@ def set_spend_cap(command: SetSpendCap, books: Books, context: Context) -> Facts
 def charge_usage(usage: UsageRecorded, books: Books, context: Context) -> Facts:
     """Charges it to the sources in their order."""
     return drawing.charge_usage(books, usage, _cause(context))
+
+
+# --- time
+
+
+def restore_funds(books: Books, context: Context) -> Facts:
+    """The month has turned, and with it the caps. The books hold the accounts that it matters to."""
+    for account in [payer for payer in books.payers.values() if payer.kind == "account"]:
+        yield from judge(books, account.payer_id, _cause(context))
 
 
 # --- what they have in common

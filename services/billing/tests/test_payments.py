@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 from billing_world import ACME, ADMIN, JOINED_AT, MEMBER, NOW, Clock, Instances, Stay
 from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.domain.payers import Card
@@ -142,11 +143,15 @@ class Till:
         )
         await self.instances.hand_in(usage)
 
+    async def step(self) -> None:
+        """The worker, as far as it comes without waiting."""
+        while await self._payments.make_due(self.room):
+            pass
+
     async def settle(self) -> None:
         """The worker, until nothing is due; what was put off, or left behind, becomes due in between."""
         for _ in range(50):
-            while await self._payments.make_due(self.room):
-                pass
+            await self.step()
             async with self.engine.connect() as connection:
                 open_ = await connection.execute(text("SELECT count(*) FROM payments WHERE due_at IS NOT NULL"))
                 if not open_.scalar_one():
@@ -277,6 +282,15 @@ async def test_several_processes_at_once_charge_once(till: Till) -> None:
 
     assert list(till.bank.charged.values()) == [1]
     assert len(await till.told(CreditToppedUp)) == 1
+
+
+@pytest.mark.parametrize("change", ["UPDATE entries SET amount = amount + 1", "DELETE FROM entries"])
+async def test_what_is_booked_cannot_be_changed(till: Till, change: str) -> None:
+    await till.founded()
+    await till.ask(top_up())
+    async with till.engine.connect() as connection:
+        with pytest.raises(DBAPIError, match="append-only"):
+            await connection.execute(text(change))
 
 
 @contextmanager

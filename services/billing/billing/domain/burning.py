@@ -33,6 +33,8 @@ class Burning:
             self.weight, self.since, self.until = weight, used_from, used_until
             return
         ahead = (used_until - self.until).total_seconds()
+        if ahead < -_FORGOTTEN:
+            return
         if ahead >= 0:
             self.weight = self.weight * math.exp(-ahead / _MEMORY) + weight
             self.until = used_until

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from uuid import UUID, uuid5
 
@@ -11,6 +11,7 @@ from contracts.billing import SourceKind
 
 _USAGES = UUID("4b5cf2a0-6a56-5f0e-9d3c-5f2f0c1b7a44")
 """The namespace of usage ids; any will do, if it stays the same."""
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def usage_id_of(usage: UsageRecorded) -> UUID:
@@ -75,10 +76,11 @@ def parts_of(charge: Charge, pieces: Sequence[Piece]) -> list[Charge]:
     if len(pieces) == 1:
         charge.organization_id = pieces[0].organization_id
         return [charge]
-    start, whole = charge.used_from, charge.used_until - charge.used_from
+    start, whole = charge.used_from, (charge.used_until - charge.used_from) // _MICROSECOND
     parts, earlier = [], 0
     for number, piece in enumerate(pieces, start=1):
-        up_to_its_end = charge.amount * (piece.used_until - start) // whole
+        # In microseconds, since a duration times an amount is soon longer than a timedelta can be.
+        up_to_its_end = charge.amount * ((piece.used_until - start) // _MICROSECOND) // whole
         amount = up_to_its_end - earlier
         earlier = up_to_its_end
         parts.append(

@@ -18,7 +18,7 @@ from billing.store import members, payments
 from billing.store.chains import load_chains, save_chains
 from billing.store.charges import load_known_usages, load_since, load_waiting, save_charges
 from billing.store.ledger import add_entries
-from billing.store.payers import accounts_in_need, lock_payers, save_payers
+from billing.store.payers import accounts_in_a_new_month, accounts_in_need, lock_payers, save_payers
 from postroom import Message
 from postroom.ids import uuid7
 
@@ -32,7 +32,15 @@ class BookStore:
 
     async def load(self, connection: AsyncConnection, messages: Sequence[Message | Settled]) -> Books:
         """Everything that the messages, or outcomes of payments, mention; payers are locked."""
-        books, found = Books(self._terms, uuid7), mentions_of(messages)
+        return await self._load(connection, mentions_of(messages))
+
+    async def load_restorable(self, connection: AsyncConnection, now: datetime) -> Books | None:
+        """Accounts whose funds were exhausted by a cap of a month that is over; none where there is no such."""
+        ids = await accounts_in_a_new_month(connection, now)
+        return await self._load(connection, Mentions(accounts=ids)) if ids else None
+
+    async def _load(self, connection: AsyncConnection, found: Mentions) -> Books:
+        books = Books(self._terms, uuid7)
         in_need = await accounts_in_need(connection, found.stirred)
         await lock_payers(connection, books, found.accounts | in_need, "account")
         if found.memberships or books.payers:

@@ -3,6 +3,7 @@ organization's money, holds its payer's row; accounts are locked before organiza
 """
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from billing.domain.books import Books
 from billing.domain.burning import Burning
 from billing.domain.payers import Card, Payer
+from billing.domain.spending import month_of
 from contracts.billing import PayerKind
+
+_RESTORED_AT_A_TIME = 200
 
 _LOCK = text("""
     SELECT payer_id, kind, version, credit, block, card_id, card_brand, card_last4, card_expiry_month,
@@ -62,6 +66,21 @@ _IN_NEED = text("""
     WHERE organization_id = ANY(CAST(:payer_ids AS uuid[])) AND ends_at IS NULL AND funds <> 'ok'
 """)
 
+# Their organization can pay, and their cap of this month is not reached: nobody else has told them so.
+_IN_A_NEW_MONTH = text("""
+    SELECT payers.payer_id
+    FROM payers
+    JOIN chains ON chains.account_id = payers.payer_id AND chains.ends_at IS NULL
+    JOIN payers AS organization ON organization.payer_id = chains.organization_id
+    JOIN spend_caps USING (organization_id, account_id)
+    LEFT JOIN spending ON spending.organization_id = chains.organization_id
+                      AND spending.account_id = chains.account_id AND spending.month = :month
+    WHERE payers.funds = 'exhausted' AND chains.effective_at <= :now AND cap > coalesce(spent, 0)
+      AND (organization.credit > 0 OR organization.block > 0
+           OR (organization.card_id IS NOT NULL AND organization.card_declined IS NULL))
+    LIMIT :limit
+""")
+
 
 async def lock_payers(connection: AsyncConnection, books: Books, ids: Collection[UUID], kind: PayerKind) -> None:
     """Takes them in, locked; those that there are not are made."""
@@ -76,6 +95,12 @@ async def accounts_in_need(connection: AsyncConnection, payer_ids: Collection[UU
     if not payer_ids:
         return set()
     return set((await connection.execute(_IN_NEED, {"payer_ids": list(payer_ids)})).scalars())
+
+
+async def accounts_in_a_new_month(connection: AsyncConnection, now: datetime) -> set[UUID]:
+    """Some of the accounts that are said to have no funds, and whose organization may pay for them again."""
+    parameters = {"now": now, "month": month_of(now), "limit": _RESTORED_AT_A_TIME}
+    return set((await connection.execute(_IN_A_NEW_MONTH, parameters)).scalars())
 
 
 async def save_payers(connection: AsyncConnection, payers: Collection[Payer]) -> None:

@@ -9,6 +9,19 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+# Whatever has access to the database: what is booked stays.
+_REFUSE_CHANGES = """
+    CREATE FUNCTION refuse_changes() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE EXCEPTION 'The ledger is append-only: book a reversal instead.';
+    END
+    $$
+"""
+_APPEND_ONLY = """
+    CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON entries
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_changes()
+"""
+
 
 def upgrade() -> None:
     op.create_table(
@@ -191,6 +204,8 @@ def upgrade() -> None:
         comment="Which mailboxes have had their trial credit.",
     )
     op.create_index("chains_of_account", "chains", ["account_id"], unique=False)
+    op.execute(_REFUSE_CHANGES)
+    op.execute(_APPEND_ONLY)
 
 
 def downgrade() -> None:
@@ -207,6 +222,7 @@ def downgrade() -> None:
     op.drop_index("heard_webhooks_by_time", table_name="heard_webhooks")
     op.drop_table("heard_webhooks")
     op.drop_table("entries")
+    op.execute("DROP FUNCTION refuse_changes")
     op.drop_index("charges_waiting_for_organization", table_name="charges", postgresql_where=sa.text("waiting > 0"))
     op.drop_index("charges_waiting_for_account", table_name="charges", postgresql_where=sa.text("waiting > 0"))
     op.drop_index("charges_of_account", table_name="charges")
