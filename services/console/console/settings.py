@@ -77,6 +77,9 @@ class Settings(ServiceSettings):
     """Invitations sent from one network address. Those of an organization, an inviter and a recipient are counted by
     invites, whoever the client is."""
 
+    cards_per_account_per_hour: int = Field(default=30, ge=0)
+    """How often an account may have the bank of a card asked: put one on file, retry one, top up."""
+
     max_body: int = Field(default=256 * 1024, ge=1024)
     """The most bytes of a request's body."""
 

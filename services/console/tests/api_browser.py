@@ -46,6 +46,9 @@ class ApiBrowser:
     async def patch(self, path: str, body: Json) -> httpx.Response:
         return await self._ask("PATCH", path, json=body, headers=await self._csrf())
 
+    async def put(self, path: str, body: Json) -> httpx.Response:
+        return await self._ask("PUT", path, json=body, headers=await self._csrf())
+
     async def delete(self, path: str) -> httpx.Response:
         return await self._ask("DELETE", path, headers=await self._csrf())
 

@@ -30,7 +30,7 @@ def test_every_reason_of_a_refusal_has_its_status() -> None:
 
 async def test_what_is_not_there_is_not_found(console: ConsoleWorld) -> None:
     async with ApiBrowser(console) as browser:
-        for path in ("/", "/nothing", "/me/", "/organizations/x", "/organizations/x/members"):
+        for path in ("/", "/nothing", "/me/", "/organizations/x", "/organizations/x/members", "/me/%0A"):
             assert reason(await browser.get(path)) == (404, "not_found")
 
 

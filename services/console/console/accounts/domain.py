@@ -41,6 +41,8 @@ class Scope(StrEnum):
     """Everything that changes nothing."""
     ORGANIZATION = "organization"
     """Organizations, members and invitations: create, invite, revoke, accept, promote, remove, leave."""
+    BILLING = "billing"
+    """Cards, top-ups and spend caps: what costs money, or decides who pays."""
     ACCOUNT = "account"
     """The caller's own name and sessions. Passwords and tokens are changed by a signed-in person alone."""
 

@@ -99,6 +99,14 @@ async def require_membership(edge: Edge, caller: Caller, organization_id: UUID) 
     return membership
 
 
+async def require_admin(edge: Edge, caller: Caller, organization_id: UUID) -> Membership:
+    """As `require_membership`, of its owner or one of its admins."""
+    membership = await require_membership(edge, caller, organization_id)
+    if not membership.is_admin:
+        raise Problem("not_an_admin")
+    return membership
+
+
 def _matches(if_none_match: str, tag: str) -> bool:
     """Weakly, as RFC 9110 says for If-None-Match."""
     asked = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}

@@ -2,10 +2,23 @@
 
 from fastapi import FastAPI
 
-from console.api import commands, invitations, links, me, members, organizations, problems, reference, sign_in
+from console.api import (
+    billing,
+    cards,
+    commands,
+    invitations,
+    links,
+    me,
+    members,
+    organizations,
+    problems,
+    receipts,
+    reference,
+    sign_in,
+)
 from console.edge import Edge
 
-NOUNS = (sign_in, me, organizations, members, invitations, links, commands, reference)
+NOUNS = (sign_in, me, organizations, members, invitations, links, billing, cards, receipts, commands, reference)
 
 
 def api_app(edge: Edge) -> FastAPI:

@@ -118,6 +118,8 @@ Reader = Annotated[Caller, Depends(Needs(Scope.READ))]
 """Who may see what is theirs."""
 Organizer = Annotated[Caller, Depends(Needs(Scope.ORGANIZATION))]
 """Who may act in organizations, as far as their role there allows."""
+Buyer = Annotated[Caller, Depends(Needs(Scope.BILLING))]
+"""Who may decide what is paid, and by what, as far as their role allows."""
 Holder = Annotated[Caller, Depends(Needs(Scope.ACCOUNT))]
 """Who may change their account."""
 Person = Annotated[Caller, Depends(Needs())]

@@ -112,6 +112,7 @@ class Command(Output):
     type: Annotated[str, Field(examples=["io.carolinacloud.member.invite.v1"])]
     """The CloudEvents type of the command."""
     organization_id: UUID
+    """Of a command about the caller's own card, the caller's account."""
     state: State
     """`waiting` while the service that was asked has not answered; `done` when what was asked for is so."""
     reason: str | None
@@ -261,8 +262,8 @@ class TokenRequest(Input):
 
     name: PersonName
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope)), *_EACH_ONCE]
-    """`read`: everything that changes nothing. `organization`: organizations, members and invitations. `account`: the
-    caller's own name and sessions."""
+    """`read`: everything that changes nothing. `organization`: organizations, members and invitations.
+    `billing`: cards, top-ups and spend caps. `account`: the caller's own name and sessions."""
     lifetime_days: Annotated[int | None, Field(strict=True, ge=1, le=3650)] = None
     """After how many days it ends by itself; none: when it is revoked."""
 

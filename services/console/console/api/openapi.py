@@ -16,6 +16,7 @@ from console.api.models import Command, ProblemDetails
 from console.api.problems import MEDIA_TYPE, PROBLEMS
 
 ETAG, LOCATION, RETRY_AFTER, SET_COOKIE, CHALLENGE = "ETag", "Location", "Retry-After", "Set-Cookie", "WWW-Authenticate"
+DISPOSITION = "Content-Disposition"
 """Headers of answers."""
 
 _HEADERS: Mapping[str, tuple[str, dict[str, Any]]] = {
@@ -23,6 +24,7 @@ _HEADERS: Mapping[str, tuple[str, dict[str, Any]]] = {
     LOCATION: ("Where it is, or will be.", {"type": "string", "format": "uri-reference"}),
     RETRY_AFTER: ("Seconds until it is worth another try.", {"type": "integer", "minimum": 1}),
     SET_COOKIE: ("The cookie of the session.", {"type": "string"}),
+    DISPOSITION: ("That it is a file, and what it is called.", {"type": "string"}),
     CHALLENGE: ("How to say who one is (RFC 6750).", {"type": "string"}),
 }
 _REASONS = "x-reasons"
@@ -46,9 +48,9 @@ Everything that the pages of the console do, for programs. JSON in, JSON out; id
 everything but GET: the token is in the answers of sign-up, proof, sign-in and `GET /me`, and before there is a session
 `GET /csrf` gives one.
 
-**What comes of it.** What changes organizations, members and invitations is a command to another service. The answer
-waits for its outcome, up to three seconds, and is the truth: it is done, or it is refused, and why. Where the outcome
-takes longer the answer is 202, with the command and, in `Location`, where its outcome will be.
+**What comes of it.** What changes organizations, members, invitations and money is a command to another service. The
+answer waits for its outcome, up to three seconds, and is the truth: it is done, or it is refused, and why. Where the
+outcome takes longer the answer is 202, with the command and, in `Location`, where its outcome will be.
 
 **Errors** are problem details (RFC 9457) with a `reason` for programs and a `detail` for people.
 
@@ -57,6 +59,10 @@ day, it has its effect once, and is answered as the first time: with the outcome
 body, in which what is shown once is null. The same key with another request is refused (422). A sign-up, a proof or a
 sign-in that has begun a session is not answered again (409), since sessions are handed out once. A request that was
 refused may come again with the same key, unless it was a command that was refused: its refusal is its outcome.
+
+**Money** is in micro-dollars, whole numbers: 1 dollar is 1000000. Rates are micro-dollars an hour, at the present rate;
+months and days are those of UTC, and usage counts for the day on which it began. What an organization has left, and who
+pays next, its members see; its card, its receipts and what others have spent, its admins alone.
 
 **Lists** come in pages: ask for the next one with the `cursor` that is in `next`. **ETags**: send `If-None-Match`, and
 what has not changed is answered with 304.
@@ -69,6 +75,9 @@ _TAGS = (
     ("Members", "Who is in it, and as what."),
     ("Invitations", "Who is asked to join. Only the owner and admins invite and revoke."),
     ("Invitation links", "What whoever has the link of an invitation may do. Codes are in bodies, never in URLs."),
+    ("Billing", "Who pays for what is used, what that has cost, and limits to it."),
+    ("Payment methods", "Cards on file, and prepaid credit. Numbers of cards are given to Stripe, never to us."),
+    ("Receipts", "Money that came in."),
     ("Commands", "What became of what was asked."),
 )
 
@@ -88,7 +97,7 @@ _SECURITY_SCHEMES: Mapping[str, Any] = {
     BEARER: {
         "type": "http",
         "scheme": "bearer",
-        "description": "A token of the account. Scopes: `read`, `organization`, `account`.",
+        "description": "A token of the account. Scopes: `read`, `organization`, `billing`, `account`.",
     },
 }
 
@@ -122,7 +131,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     content = get_openapi(
         title="Latchkey",
         version="1",
-        summary="Organizations, their members, and invitations.",
+        summary="Organizations, their members, invitations, and who pays.",
         description=_DESCRIPTION.strip(),
         routes=app.routes,
         servers=[{"url": PREFIX}],
@@ -163,7 +172,7 @@ def _complete(operation: dict[str, Any], method: str, dependencies: Iterable[obj
             reasons.add("idempotency_key_reused")
     responses = operation["responses"]
     if "304" in responses:
-        operation["parameters"].append(_IF_NONE_MATCH)
+        operation.setdefault("parameters", []).append(_IF_NONE_MATCH)
     for status, response in list(responses.items()):
         reasons |= set(response.get(_REASONS, ()))
         if status == "422" and _REASONS not in response:  # FastAPI's own, for whatever has parameters.

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from console import limits
 from console.accounts.domain import Account
 from console.changes import Changes
-from console.commands import idempotency, store
+from console.commands import allowances, idempotency, store
 from console.commands.idempotency import Earlier, RequestKey
 from console.commands.outcome import Outcome
 from console.settings import Settings
@@ -54,6 +55,7 @@ class Commands:
     that came before, nothing is sent, and the outcome of the first request is answered. Raises KeyReused."""
 
     def __init__(self, settings: Settings, room: Room, view: View, changes: Changes) -> None:
+        self._settings = settings
         self._timeout = settings.outcome_timeout.total_seconds()
         self._room = room
         self._view = view
@@ -160,13 +162,14 @@ class Commands:
         )
         return await self._ask_one(_Asked(command, invitation.invitation_id), key)
 
-    # --- money, in micro-dollars
+    # --- money, in micro-dollars; RateLimited for whoever has banks asked too often
 
     async def top_up(
         self, actor: Account, organization_id: UUID, amount: int, *, key: RequestKey | None = None
     ) -> Outcome:
         """Buys credit for an organization, with its card. Waits for the card's bank: it may take a while, and then the
         outcome is still `waiting`."""
+        await self._spend_question(actor)
         command = TopUpCredit(**await self._about(actor, "organization", organization_id), amount=amount)
         return await self._ask_one(_Asked(command), key)
 
@@ -175,6 +178,7 @@ class Commands:
     ) -> Outcome:
         """Puts a card on file, in the place of an earlier one. `card_id` is the payment provider's reference, made in
         the person's browser; no number of a card ever comes here."""
+        await self._spend_question(actor)
         command = AttachCard(**await self._about(actor, payer_kind, payer_id), card_id=card_id)
         return await self._ask_one(_Asked(command), key)
 
@@ -188,6 +192,7 @@ class Commands:
         self, actor: Account, payer_kind: PayerKind, payer_id: UUID, *, key: RequestKey | None = None
     ) -> Outcome:
         """Counts on a card again that was declined."""
+        await self._spend_question(actor)
         return await self._ask_one(_Asked(RetryCard(**await self._about(actor, payer_kind, payer_id))), key)
 
     async def set_spend_cap(
@@ -202,6 +207,11 @@ class Commands:
         """Limits what a member may draw from the organization in a month; None takes the limit away."""
         about = await self._about(actor, "organization", organization_id)
         return await self._ask_one(_Asked(SetSpendCap(**about, account_id=account_id, cap=cap)), key)
+
+    async def _spend_question(self, actor: Account) -> None:
+        async with self._room.transaction() as transaction:
+            allowance = allowances.cards(self._settings, actor.account_id)
+            await limits.spend(transaction.connection, [allowance], self._room.clock())
 
     async def _about(self, actor: Account, payer_kind: PayerKind, payer_id: UUID) -> dict[str, Any]:
         """What every command about money says. Who is an admin is told of organizations alone."""

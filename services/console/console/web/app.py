@@ -13,6 +13,7 @@ from starlette.routing import Mount, Route
 from starlette.types import Scope
 
 from console.api.app import api_app
+from console.api.problems import Problem
 from console.edge import Edge
 from console.limits import RateLimited
 from console.web import statics
@@ -111,6 +112,8 @@ async def _rate_limited(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if request.scope["path"].startswith("/api/v1/"):  # Starlette finds nothing mounted for a path with a line break.
+        return Problem("not_found").answer()
     if error.status_code == 404:
         response = await _error(request, 404, "There is no such page", "Check the address, or go back.")
     else:
