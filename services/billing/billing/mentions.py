@@ -32,7 +32,9 @@ class Mentions:
 
     accounts: set[UUID] = field(default_factory=set)
     organizations: set[UUID] = field(default_factory=set)
-    """Whose money may change."""
+    """Whose money may change, and that there are."""
+    asked: set[UUID] = field(default_factory=set)
+    """Organizations that somebody wants to decide about; there may be none of such an id."""
     stirred: set[UUID] = field(default_factory=set)
     """Payers that may be able to pay more, or less, afterwards."""
     memberships: set[UUID] = field(default_factory=set)
@@ -59,9 +61,12 @@ def mentions_of(messages: Iterable[Message | Settled]) -> Mentions:
                 _stay(found, message, message.joined_at)
             case MemberLeft():
                 _stay(found, message, message.left_at)
+                found.stirred.add(message.organization_id)
             case MemberRemoved():
                 _stay(found, message, message.removed_at)
+                found.stirred.add(message.organization_id)
             case OrganizationCreated():
+                found.organizations.add(message.organization_id)
                 _role(found, message.organization_id, message.owner_id)
             case MemberPromoted() | MemberDemoted():
                 _role(found, message.organization_id, message.account_id)
@@ -79,6 +84,7 @@ def mentions_of(messages: Iterable[Message | Settled]) -> Mentions:
 
 def _stay(found: Mentions, fact: MemberJoined | MemberLeft | MemberRemoved, instant: datetime) -> None:
     found.accounts.add(fact.account_id)
+    found.organizations.add(fact.organization_id)
     found.memberships.add(fact.membership_id)
     found.turned[fact.account_id] = min(instant, found.turned.get(fact.account_id, instant))
     _role(found, fact.organization_id, fact.account_id)
@@ -90,14 +96,13 @@ def _role(found: Mentions, organization_id: UUID, account_id: UUID) -> None:
 
 
 def _command(found: Mentions, command: PayerCommand) -> None:
-    if command.payer_kind == "account":
-        found.accounts.add(command.payer_id)
-    else:
-        found.organizations.add(command.payer_id)
+    if command.payer_kind == "organization":
+        found.asked.add(command.payer_id)
         _role(found, command.payer_id, command.actor_id)
+    elif command.actor_id == command.payer_id:
+        found.accounts.add(command.payer_id)
     if isinstance(command, DetachCard | RetryCard):
         found.stirred.add(command.payer_id)
     if isinstance(command, SetSpendCap):
-        found.accounts.add(command.account_id)
         found.staff.add((command.payer_id, command.account_id))
         found.to_be_capped.add((command.payer_id, command.account_id))

@@ -14,7 +14,7 @@ from billing.domain.charges import Charge
 from billing.domain.ledger import Ledger
 from billing.domain.payers import Payer
 from billing.domain.payments import Payment
-from billing.domain.spending import Spending
+from billing.domain.spending import Place, Spending
 from billing.domain.staff import Staff
 from billing.domain.terms import Terms
 from contracts.billing import PayerKind
@@ -53,11 +53,16 @@ class Books:
         self.payments: list[Payment] = []
         """To be asked of the payment provider."""
         self.ledger = Ledger()
+        self.is_complete = False
+        """Whether everybody is here whose money may be touched. Then a payer that is not here is a mistake, no new one."""
 
     def payer(self, payer_id: UUID, kind: PayerKind) -> Payer:
-        """The payer; one who has nothing, if this is the first that is heard of it."""
+        """The payer; one who has nothing, if this is the first that is heard of it. Raises LookupError for one that
+        was not loaded."""
         payer = self.payers.get(payer_id)
         if payer is None:
+            if self.is_complete:
+                raise LookupError(f"The {kind} {payer_id} was not loaded.")
             payer = self.payers[payer_id] = Payer(payer_id, kind)
         return payer
 
@@ -69,6 +74,12 @@ class Books:
     def add(self, charge: Charge) -> None:
         """Takes a charge in, loaded or new."""
         self.charges[(charge.usage_id, charge.part)] = charge
+
+    @property
+    def places(self) -> set[Place]:
+        """Where the accounts were whose charges are here."""
+        charges = self.charges.values()
+        return {(each.organization_id, each.account_id) for each in charges if each.organization_id is not None}
 
     def charges_of(self, account_id: UUID) -> list[Charge]:
         """The account's charges that are here, in the order of their time."""

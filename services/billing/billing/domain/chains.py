@@ -14,6 +14,7 @@ from typing import Literal
 from uuid import UUID
 
 from billing.domain.charges import Piece
+from billing.domain.spending import Place
 from contracts import (
     BillingChainClosed,
     BillingChainEstablished,
@@ -154,6 +155,11 @@ class Chains:
     def of(self, account_id: UUID) -> list[Chain]:
         """The account's chains, established or not."""
         return self._by_account.get(account_id, [])
+
+    @property
+    def places(self) -> set[Place]:
+        """Which accounts were, or are, in which organizations."""
+        return {(chain.organization_id, chain.account_id) for chain in self.by_membership.values()}
 
     def payer_at(self, account_id: UUID, instant: datetime) -> UUID | None:
         """The organization that pays first for what the account uses at an instant; none where its own sources alone

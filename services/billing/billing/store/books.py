@@ -32,26 +32,26 @@ class BookStore:
 
     async def load(self, connection: AsyncConnection, messages: Sequence[Message | Settled]) -> Books:
         """Everything that the messages, or outcomes of payments, mention; payers are locked."""
-        return await self._load(connection, mentions_of(messages))
+        found = mentions_of(messages)
+        if not found.stirred:
+            return await self._load(connection, found, set())
+        in_need = await accounts_in_need(connection, found.stirred)
+        while True:
+            # Who has come to be in need while we waited for an organization's lock is known only when we have it. But
+            # accounts are locked before organizations: so the locks are given back, and taken anew in their order.
+            attempt = await connection.begin_nested()
+            books = await self._load(connection, found, in_need)
+            late = await accounts_in_need(connection, found.stirred) - in_need
+            if not late:
+                await attempt.commit()
+                return books
+            await attempt.rollback()
+            in_need |= late
 
     async def load_restorable(self, connection: AsyncConnection, now: datetime) -> Books | None:
         """Accounts whose funds were exhausted by a cap of a month that is over; none where there is no such."""
         ids = await accounts_in_a_new_month(connection, now)
-        return await self._load(connection, Mentions(accounts=ids)) if ids else None
-
-    async def _load(self, connection: AsyncConnection, found: Mentions) -> Books:
-        books = Books(self._terms, uuid7)
-        in_need = await accounts_in_need(connection, found.stirred)
-        await lock_payers(connection, books, found.accounts | in_need, "account")
-        if found.memberships or books.payers:
-            await load_chains(connection, books.chains, found.memberships, books.payers)
-        organizations = found.organizations | {chain.organization_id for chain in books.chains.by_membership.values()}
-        await load_since(connection, books, found.turned)
-        await load_waiting(connection, books, in_need)
-        organizations |= {each.organization_id for each in books.charges.values() if each.organization_id is not None}
-        await lock_payers(connection, books, organizations, "organization")
-        await self._load_rest(connection, books, found)
-        return books
+        return await self._load(connection, Mentions(accounts=ids), set()) if ids else None
 
     async def save(self, connection: AsyncConnection, books: Books) -> None:
         """Writes what has changed. Raises IntegrityError where something is booked for the second time, or another
@@ -65,10 +65,22 @@ class BookStore:
         await add_entries(connection, books.ledger.entries)
         await payments.ask(connection, books.payments)
 
-    async def _load_rest(self, connection: AsyncConnection, books: Books, found: Mentions) -> None:
-        await load_known_usages(connection, books, found.usages)
-        places = {(each.organization_id, each.account_id) for each in books.chains.by_membership.values()}
-        await members.load_spending(connection, books.spending, places, found.to_be_capped)
+    async def _load(self, connection: AsyncConnection, found: Mentions, in_need: set[UUID]) -> Books:
+        """All of it; also of the accounts that are in need."""
+        books = Books(self._terms, uuid7)
         await members.load_staff(connection, books.staff, found.known, found.staff)
-        accounts: list[UUID] = list(found.accounts) if found.mailboxes else []
-        await members.load_grants(connection, books, found.mailboxes, accounts)
+        # There is no row for whom nobody but a command has mentioned: its kind would be what the command says.
+        capped = {account_id for _, account_id in found.to_be_capped & books.staff.members.keys()}
+        await lock_payers(connection, books, found.accounts | capped | in_need, "account")
+        await load_chains(connection, books.chains, found.memberships, books.payers)
+        await load_since(connection, books, found.turned)
+        await load_waiting(connection, books, in_need | (found.stirred & books.payers.keys()))
+        places = found.staff | books.chains.places | books.places
+        organizations = {organization_id for organization_id, _ in books.chains.places | books.places}
+        asked = found.asked & books.staff.versions.keys()
+        await lock_payers(connection, books, found.organizations | organizations | asked, "organization")
+        await load_known_usages(connection, books, found.usages)
+        await members.load_spending(connection, books.spending, places, found.to_be_capped)
+        await members.load_grants(connection, books, found.mailboxes, found.accounts)
+        books.is_complete = True
+        return books

@@ -57,6 +57,8 @@ async def load_chains(
     connection: AsyncConnection, chains: Chains, membership_ids: Collection[UUID], account_ids: Collection[UUID]
 ) -> None:
     """Those of these memberships, and all of these accounts. Whoever changes a chain has locked its account."""
+    if not membership_ids and not account_ids:
+        return
     rows = await connection.execute(_CHAINS, {"membership_ids": list(membership_ids), "account_ids": list(account_ids)})
     for row in rows:
         chains.add(

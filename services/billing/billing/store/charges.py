@@ -34,10 +34,10 @@ _SINCE = text(f"""
         SELECT usage_id
         FROM charges JOIN unnest(CAST(:account_ids AS uuid[]), CAST(:instants AS timestamptz[]))
             AS turned (account_id, instant) USING (account_id)
-        WHERE used_until > instant)
+        WHERE used_until >= instant)
 """)  # noqa: S608
 
-_SAVE = text(f"""
+_ADD = text(f"""
     INSERT INTO charges ({_COLUMNS})
     SELECT * FROM unnest(
         CAST(:usage_ids AS uuid[]), CAST(:parts AS int[]), CAST(:account_ids AS uuid[]),
@@ -46,13 +46,25 @@ _SAVE = text(f"""
         CAST(:organization_credit AS bigint[]), CAST(:organization_card AS bigint[]),
         CAST(:member_credit AS bigint[]), CAST(:member_card AS bigint[]), CAST(:written_off AS bigint[]),
         CAST(:waiting AS bigint[]), CAST(:is_told AS boolean[]))
-    ON CONFLICT (usage_id, part) DO UPDATE
-    SET organization_id = excluded.organization_id, used_from = excluded.used_from, used_until = excluded.used_until,
-        amount = excluded.amount, organization_credit = excluded.organization_credit,
-        organization_card = excluded.organization_card, member_credit = excluded.member_credit,
-        member_card = excluded.member_card, written_off = excluded.written_off, waiting = excluded.waiting,
-        is_told = excluded.is_told
 """)  # noqa: S608
+
+_UPDATE = text("""
+    UPDATE charges
+    SET organization_id = changed.organization_id, used_from = changed.used_from, used_until = changed.used_until,
+        amount = changed.amount, organization_credit = changed.organization_credit,
+        organization_card = changed.organization_card, member_credit = changed.member_credit,
+        member_card = changed.member_card, written_off = changed.written_off, waiting = changed.waiting,
+        is_told = changed.is_told
+    FROM unnest(
+        CAST(:usage_ids AS uuid[]), CAST(:parts AS int[]), CAST(:organization_ids AS uuid[]),
+        CAST(:used_from AS timestamptz[]), CAST(:used_until AS timestamptz[]), CAST(:amounts AS bigint[]),
+        CAST(:organization_credit AS bigint[]), CAST(:organization_card AS bigint[]),
+        CAST(:member_credit AS bigint[]), CAST(:member_card AS bigint[]), CAST(:written_off AS bigint[]),
+        CAST(:waiting AS bigint[]), CAST(:is_told AS boolean[]))
+        AS changed (usage_id, part, organization_id, used_from, used_until, amount, organization_credit,
+                    organization_card, member_credit, member_card, written_off, waiting, is_told)
+    WHERE charges.usage_id = changed.usage_id AND charges.part = changed.part
+""")
 
 _DELETE = text("""
     DELETE FROM charges
@@ -87,33 +99,25 @@ async def load_since(connection: AsyncConnection, books: Books, turned: Mapping[
 
 
 async def save_charges(connection: AsyncConnection, charges: Collection[Charge]) -> None:
-    """Writes new and changed charges, and deletes those that are gone."""
+    """Writes new and changed charges, and deletes those that are gone. Raises IntegrityError where another instance has
+    just charged the same usage; who then loads again sees it."""
     gone = [charge for charge in charges if charge.is_gone and not charge.is_new]
-    if gone:
-        places = {"usage_ids": [charge.usage_id for charge in gone], "parts": [charge.part for charge in gone]}
-        await connection.execute(_DELETE, places)
     changed = [charge for charge in charges if charge.is_changed and not charge.is_gone]
-    if not changed:
-        return
-    paid: dict[str, list[object]] = {kind: [charge.paid.get(kind, 0) for charge in changed] for kind in DRAW_ORDER}
-    await connection.execute(
-        _SAVE,
-        paid
-        | {
-            "usage_ids": [charge.usage_id for charge in changed],
-            "parts": [charge.part for charge in changed],
-            "account_ids": [charge.account_id for charge in changed],
-            "organization_ids": [charge.organization_id for charge in changed],
-            "resources": [charge.resource for charge in changed],
-            "instance_ids": [charge.instance_id for charge in changed],
-            "used_from": [charge.used_from for charge in changed],
-            "used_until": [charge.used_until for charge in changed],
-            "amounts": [charge.amount for charge in changed],
-            "written_off": [charge.written_off for charge in changed],
-            "waiting": [charge.waiting for charge in changed],
-            "is_told": [charge.is_told for charge in changed],
-        },
-    )
+    if gone:
+        await connection.execute(_DELETE, _places_of(gone))
+    if old := [charge for charge in changed if not charge.is_new]:
+        await connection.execute(_UPDATE, _places_of(old) | _state_of(old))
+    if new := [charge for charge in changed if charge.is_new]:
+        await connection.execute(
+            _ADD,
+            _places_of(new)
+            | _state_of(new)
+            | {
+                "account_ids": [charge.account_id for charge in new],
+                "resources": [charge.resource for charge in new],
+                "instance_ids": [charge.instance_id for charge in new],
+            },
+        )
 
 
 class EndedCharges:
@@ -125,6 +129,24 @@ class EndedCharges:
     async def purge(self, connection: AsyncConnection, now: datetime) -> int:
         """Deletes a bounded number of them and answers how many."""
         return (await connection.execute(_PURGE, {"before": now - self._keep, "limit": _PURGED_AT_A_TIME})).rowcount
+
+
+def _places_of(charges: Sequence[Charge]) -> dict[str, list[object]]:
+    return {"usage_ids": [charge.usage_id for charge in charges], "parts": [charge.part for charge in charges]}
+
+
+def _state_of(charges: Sequence[Charge]) -> dict[str, list[object]]:
+    """What may change of a charge, as arrays."""
+    paid: dict[str, list[object]] = {kind: [charge.paid.get(kind, 0) for charge in charges] for kind in DRAW_ORDER}
+    return paid | {
+        "organization_ids": [charge.organization_id for charge in charges],
+        "used_from": [charge.used_from for charge in charges],
+        "used_until": [charge.used_until for charge in charges],
+        "amounts": [charge.amount for charge in charges],
+        "written_off": [charge.written_off for charge in charges],
+        "waiting": [charge.waiting for charge in charges],
+        "is_told": [charge.is_told for charge in charges],
+    }
 
 
 def _add(books: Books, rows: Sequence[Row[Any]]) -> None:
