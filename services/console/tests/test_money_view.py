@@ -13,7 +13,7 @@ from played_billing import DOLLAR, PlayedBilling
 from sqlalchemy import event
 
 from console.changes import Usage, money_of
-from console.view.money import DaySpend, MemberSpend
+from console.view.money import SOURCES, DaySpend, MemberSpend
 from console.view.money_handlers import note_charge
 from console.view.store import NewsStore
 from console.view.working_set import News
@@ -26,13 +26,14 @@ from contracts import (
     SpendCapSet,
     UsageCharged,
 )
+from contracts.billing import SourceKind
 from postroom import Context
 from postroom.ids import uuid7
 
 ORGANIZATION, OWNER, MEMBER = UUID(int=1), UUID(int=2), UUID(int=3)
 MARCH = date(2026, 3, 1)
 CONTEXT = Context(uuid7(), "a charge", UsageCharged.ce_type, "a usage", NOON)
-NO_MONEY = {"organization_credit": 0, "organization_card": 0, "member_credit": 0, "member_card": 0}
+NO_MONEY: dict[SourceKind, int] = dict.fromkeys(SOURCES, 0)
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ async def test_a_charge_split_over_sources_shows_in_each_of_them(console: Consol
     assert (chain.paying, chain.until) == ("organization_card", NOON + timedelta(minutes=10))
     assert (chain.spent, chain.burn_rate) == (12 * DOLLAR, 6 * DOLLAR)
     (day,) = await console.edge.money.daily_spend(MARCH, account_id=MEMBER)
-    by_source = NO_MONEY | {
+    by_source: dict[SourceKind, int] = NO_MONEY | {
         "organization_credit": 3 * DOLLAR,
         "organization_card": 9 * DOLLAR,
         "member_credit": DOLLAR,

@@ -1,5 +1,6 @@
 """Who pays for what an account uses, and until when."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,11 +18,11 @@ HOUR = timedelta(hours=1)
 
 
 def own(**changed: Any) -> Purse:
-    return Purse(**{"payer_id": ACCOUNT, "burn_rate": 2 * DOLLAR, "burning_at": NOW} | changed)
+    return replace(Purse(ACCOUNT, burn_rate=2 * DOLLAR, burning_at=NOW), **changed)
 
 
 def organization(**changed: Any) -> Purse:
-    return Purse(**{"payer_id": ORGANIZATION, "burn_rate": 10 * DOLLAR, "burning_at": NOW} | changed)
+    return replace(Purse(ORGANIZATION, burn_rate=10 * DOLLAR, burning_at=NOW), **changed)
 
 
 def chain(mine: Purse, theirs: Purse | None = None, *, now: datetime = NOW, **standing: Any) -> BillingChain:

@@ -77,7 +77,7 @@ async def read_my_usage(request: Request, caller: Reader, month: Month = None) -
     edge = edge_of(request)
     asked = _month(month, month_of(edge.room.clock()))
     days = await edge.money.daily_spend(asked, account_id=caller.account.account_id)
-    return tagged(request, Usage(**_usage(asked, days)))
+    return tagged(request, _usage(asked, days))
 
 
 @router.get(
@@ -126,7 +126,7 @@ async def read_organization_usage(
     whose = None if is_admin else caller.account.account_id
     days = await edge.money.daily_spend(asked, organization_id=organization_id, account_id=whose)
     members = await edge.money.member_spend(organization_id, asked, account_id=whose)
-    return tagged(request, OrganizationUsage(**_usage(asked, days), members=[_member(each) for each in members]))
+    return tagged(request, OrganizationUsage(**dict(_usage(asked, days)), members=[_member(each) for each in members]))
 
 
 @router.put(
@@ -180,13 +180,13 @@ def _source(source: money.Source) -> Source:
     )
 
 
-def _usage(month: date, days: Sequence[money.DaySpend]) -> dict[str, object]:
-    return {
-        "month": _name(month),
-        "paid": _total(days),
-        "written_off": sum(each.written_off for each in days),
-        "days": [DayUsage(day=each.day, paid=_total([each]), written_off=each.written_off) for each in days],
-    }
+def _usage(month: date, days: Sequence[money.DaySpend]) -> Usage:
+    return Usage(
+        month=_name(month),
+        paid=_total(days),
+        written_off=sum(each.written_off for each in days),
+        days=[DayUsage(day=each.day, paid=_total([each]), written_off=each.written_off) for each in days],
+    )
 
 
 def _member(spend: money.MemberSpend) -> MemberUsage:
