@@ -11,7 +11,7 @@ from aiohttp import web
 from stack.ports import LOOPBACK
 from stack.stripe.keys import StripeKeys
 from stack.stripe.memory import Memory
-from stack.stripe.proxy import Proxy
+from stack.stripe.proxy import Proxy, name_of
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     names = ("STRIPE_API_KEY", "STRIPE_PUBLISHABLE_KEY", "STRIPE_WEBHOOK_SECRET")
     keys = StripeKeys(*(os.environ[name] for name in names))
-    proxy = Proxy(Memory(options.folder / "stripe.sqlite"), keys)
+    proxy = Proxy(Memory(options.folder / "stripe.sqlite", name_of), keys)
     if "STRIPE_WEBHOOK_URL" in os.environ:
         proxy.post_events_to(os.environ["STRIPE_WEBHOOK_URL"])
     web.run_app(proxy.app(), host=LOOPBACK, port=options.port, access_log=None, print=None, shutdown_timeout=2.0)

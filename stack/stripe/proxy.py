@@ -21,6 +21,7 @@ import hashlib
 import hmac
 import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -31,7 +32,7 @@ from typing import Any
 from aiohttp import web
 from localstripe import server
 from localstripe.errors import UserError
-from localstripe.resources import Charge, PaymentIntent, store
+from localstripe.resources import Charge, PaymentIntent, StripeObject, store
 from localstripe.webhooks import register_webhook
 
 from stack.stripe.declines import authentication_missing, declined
@@ -45,7 +46,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _ELEMENT = Path(__file__).parent / "element.js"
 _LONGEST_KEY = 255
 _INTENTS = "/v1/payment_intents"
-_FOR_BROWSERS = ("/v1/payment_methods", "/v1/tokens")
+_PATHS = re.compile(
+    r"/v1/(customers|payment_methods|setup_intents|payment_intents|charges|refunds|events)"
+    r"(/\{id\}(/(attach|detach|confirm|cancel|capture))?)?"
+)
+"""Of localstripe's API, what payments by card need."""
+_OBJECT = re.compile(r"/v1/(\w+)s/(\w+)")
+"""The object that a request is about, and may change."""
+_FOR_BROWSERS = "/v1/payment_methods"
 """What a browser may ask for, with the publishable key."""
 _FROM_ANY_PAGE = {
     "Access-Control-Allow-Origin": "*",
@@ -69,7 +77,7 @@ class Faults:
 
 
 class Proxy:
-    """The application: localstripe's API, and what is said above."""
+    """The application: of localstripe's API what payments by card need, and what is said above."""
 
     def __init__(self, memory: Memory, keys: StripeKeys) -> None:
         self._memory = memory
@@ -78,10 +86,11 @@ class Proxy:
         self._under_way: dict[str, str] = {}
         self._counts: Counter[str] = Counter(lost=0, replayed=0, refused=0)
         self._one_at_a_time = asyncio.Lock()
+        self._new: set[str] = set()
         store.update(memory.objects())
-        # localstripe would write one file for the whole machine, several times for each request. What is to be kept
-        # is kept here, once, together with the answer.
-        store.dump_to_disk = lambda: None
+        # localstripe would write all that it knows to one file for the whole machine, at each new object. What is to be
+        # kept is kept here, together with the answer.
+        store.dump_to_disk = self._note_new
 
     def post_events_to(self, url: str) -> None:
         """Signed webhooks go there, a second after each event, and once."""
@@ -92,7 +101,7 @@ class Proxy:
         app.router.add_route("GET", _INTENTS, self._list_intents)
         for route in server.app.router.routes():
             path = route.resource.canonical if route.resource is not None else ""
-            if path.startswith("/v1/") and (route.method, path) != ("GET", _INTENTS):
+            if _PATHS.fullmatch(path) and (route.method, path) != ("GET", _INTENTS):
                 app.router.add_route(route.method, path, route.handler)
         app.router.add_get("/js.stripe.com/v3/", self._element)
         app.router.add_get("/readyz", self._readyz)
@@ -113,7 +122,7 @@ class Proxy:
         await request.read()
         if not await self._is_allowed(request):
             return _error(HTTPStatus.UNAUTHORIZED, "invalid_request_error", "That is no key for this.")
-        if request.method != "POST":
+        if request.method == "GET":
             response, _ = await self._carry_out(request, handler)
             return response
         response = await self._post(request, handler)
@@ -127,7 +136,7 @@ class Proxy:
         _, _, given = request.headers.get("Authorization", "").partition(" ")
         if given:
             return hmac.compare_digest(given, self._keys.api)
-        if request.method != "POST" or request.path not in _FOR_BROWSERS:
+        if request.method != "POST" or request.path != _FOR_BROWSERS:
             return False
         data = await server.get_post_data(request, remove_auth=False)
         return hmac.compare_digest(str(data.get("key")), self._keys.publishable)
@@ -136,7 +145,7 @@ class Proxy:
         """Carries it out, unless its key says that it was, or is being, carried out."""
         key = request.headers.get("Idempotency-Key", "")
         digest = hashlib.sha256(f"{request.path}\n".encode() + await request.read()).hexdigest()
-        if not key:
+        if not key or request.method != "POST":
             return await self._carry_out_and_keep(request, handler, key, digest)
         if len(key) > _LONGEST_KEY:
             return self._refuse(HTTPStatus.BAD_REQUEST, "An idempotency key has at most 255 characters.")
@@ -157,9 +166,12 @@ class Proxy:
     async def _carry_out_and_keep(self, request: web.Request, handler: Handler, key: str, digest: str) -> web.Response:
         await asyncio.sleep(self._faults.delay)
         async with self._one_at_a_time:
+            named = _OBJECT.match(request.path)
             response, is_final = await self._carry_out(request, handler)
             body = bytes(response.body) if isinstance(response.body, bytes) else b""
-            self._memory.keep(store, {key: Answer(digest, response.status, body)} if key and is_final else {})
+            changed = self._new | ({f"{named[1]}:{named[2]}"} if named else set())
+            self._memory.keep(store, changed, {key: Answer(digest, response.status, body)} if key and is_final else {})
+            self._new.clear()
         return response
 
     async def _carry_out(self, request: web.Request, handler: Handler) -> tuple[web.Response, bool]:
@@ -185,6 +197,10 @@ class Proxy:
         except Exception:
             log.exception("localstripe failed")
             return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "api_error", "localstripe failed; see its log."), True
+
+    def _note_new(self) -> None:
+        """localstripe calls it after each new object, which is the last one then."""
+        self._new.add(next(reversed(store)))
 
     def _require_good_card(self, data: Mapping[str, Any]) -> None:
         """Raises UserError where the request's card is to be declined on purpose, or is not on file with the customer
@@ -241,6 +257,12 @@ class Proxy:
 
     async def _tell_counts(self, _: web.Request) -> web.StreamResponse:
         return web.json_response({"charges": len(_paid()), **self._counts})
+
+
+def name_of(thing: object) -> str | None:
+    """Under which localstripe knows an object; None for anything else."""
+    name = f"{thing.object}:{thing.id}" if isinstance(thing, StripeObject) and hasattr(thing, "id") else ""
+    return name if name in store else None
 
 
 def _paid() -> list[Charge]:

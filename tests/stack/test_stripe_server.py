@@ -183,14 +183,29 @@ def test_a_key_that_is_forgotten_is_a_new_one(server: StripeServer) -> None:
 
 
 def test_an_answer_that_cannot_be_kept_changes_no_objects_either(tmp_path: Path) -> None:
-    memory = Memory(tmp_path / "stripe.sqlite")
+    memory = Memory(tmp_path / "stripe.sqlite", lambda _: None)
     answers = {"key": Answer("digest", 200, b"{}")}
-    memory.keep({"charge:1": 1}, answers)
+    memory.keep({"charge:1": 1}, ["charge:1"], answers)
     with pytest.raises(sqlite3.IntegrityError):
-        memory.keep({"charge:1": 1, "charge:2": 2}, answers)
+        memory.keep({"charge:1": 1, "charge:2": 2}, ["charge:2"], answers)
 
     assert memory.objects() == {"charge:1": 1}
     memory.close()
+
+
+def test_what_was_two_references_to_one_object_is_so_again(tmp_path: Path) -> None:
+    charge: list[object] = ["charge"]
+    intent = ["intent", charge]
+    objects = {"charge:1": charge, "intent:1": intent}
+    memory = Memory(
+        tmp_path / "stripe.sqlite", lambda thing: next((name for name, each in objects.items() if each is thing), None)
+    )
+    memory.keep(objects, ["intent:1"], {})
+    read = memory.objects()
+    memory.close()
+
+    assert read == objects
+    assert read["intent:1"][1] is read["charge:1"]
 
 
 # --- cards
