@@ -219,18 +219,15 @@ class Proxy:
 
     async def _list_intents(self, request: web.Request) -> web.StreamResponse:
         asked = dict(request.query)
-        customer, after, limit = (
-            asked.pop("customer", None),
-            asked.pop("starting_after", None),
-            asked.pop("limit", "10"),
-        )
+        customer, after, limit = asked.pop("customer", ""), asked.pop("starting_after", ""), asked.pop("limit", "10")
         if asked or not limit.isdecimal():
             raise UserError(HTTPStatus.BAD_REQUEST, f"Not understood: {', '.join(asked) or limit}")
-        found = [each for each in store.values() if isinstance(each, PaymentIntent) and each.customer == customer]
-        ids = [each.id for each in reversed(found)]
-        rest = found[::-1][ids.index(after) + 1 if after in ids else 0 :]
-        data, has_more = [each._export() for each in rest[: int(limit)]], len(rest) > int(limit)
-        return _json(HTTPStatus.OK, {"object": "list", "url": _INTENTS, "data": data, "has_more": has_more})
+        intents = [each for each in store.values() if isinstance(each, PaymentIntent) and each.customer == customer]
+        newest_first = intents[::-1]
+        begin = next((n for n, intent in enumerate(newest_first, 1) if intent.id == after), 0)
+        end = begin + int(limit)
+        told = {"data": [intent._export() for intent in newest_first[begin:end]], "has_more": end < len(intents)}
+        return _json(HTTPStatus.OK, {"object": "list", "url": _INTENTS, **told})
 
     # --- the rest
 
