@@ -173,6 +173,22 @@ class ConsoleClient:
     async def decline(self, code: str) -> None:
         await self.post("/invitation-links/decline", {"code": code})
 
+    # --- money, in micro-dollars
+
+    async def billing_chain(self) -> Json:
+        """Who pays for what the caller uses, and what is left in each source."""
+        return await self.get("/me/billing-chain")
+
+    async def set_card(self, card_id: str, organization_id: UUID | None = None) -> None:
+        """Puts a payment method of Stripe's on file: the organization's, or the caller's own."""
+        path = f"/organizations/{organization_id}/card" if organization_id else "/me/card"
+        await self._ask("PUT", path, {"card_id": card_id})
+
+    async def top_up(self, organization_id: UUID, amount: int) -> int:
+        """Buys credit with the organization's card. Answers the balance after it."""
+        answer = await self.post(f"/organizations/{organization_id}/top-ups", {"amount": amount})
+        return int(answer["balance"])
+
     # --- commands
 
     async def command(self, command_id: UUID | str) -> Json:

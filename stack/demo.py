@@ -67,7 +67,7 @@ async def play(platform: Platform, console: Console) -> bool:
     # Made for this play, and told to nobody but who watches it.
     password = secrets.token_hex(6)
     async with Client(platform.bootstrap_servers) as watcher:
-        story = Story(watcher, platform.console_url, platform.mailbox, Teller(console), password)
+        story = Story(watcher, platform.console_url, platform.mailbox, Teller(console), platform.stripe, password)
         try:
             await story.play()
         except (NothingCame, NoLetter, Refused, TimeoutError) as surprise:
@@ -160,6 +160,7 @@ def _show_where_to_go(platform: Platform, console: Console, story: Story) -> Non
     console.print(table)
     for hint in (
         f"As {story.address('owner')}, open Usage & Billing, My Organization: invite somebody, revoke somebody.",
+        f"As {story.address('member')}, open Usage & Billing, Usage: who pays, what is left, and what was spent.",
         f"As {story.address('invited')}, follow the link in their letter; it does not work for anybody else.",
         f"Sign up as {story.address('newcomer')}, who has no account yet, by the link in the letter to them.",
     ):

@@ -23,6 +23,7 @@ from contracts import (
 from stack.client import Client, Seen
 from stack.console_client import ConsoleClient, Refused
 from stack.mailbox.reader import Mailbox, Reader
+from stack.who_pays import Bank, WhoPays
 
 _SOON = 5.0
 """Seconds within which what one sees has followed what has happened."""
@@ -56,6 +57,7 @@ class Story:
     console_address: str
     mailbox: Mailbox
     narrator: Narrator
+    bank: Bank
     password: str
     """Everybody's."""
     promises: list[tuple[str, bool]] = field(default_factory=list)
@@ -76,6 +78,7 @@ class Story:
             await self._revoked()
             await self._the_wrong_address()
             await self._in_another_organization()
+            await WhoPays(self, self.bank).play()
             await self._left_to_be_clicked()
 
     @property
@@ -94,14 +97,14 @@ class Story:
         self.owner = await self._sign_up("owner", acts_too_early=True)
         self.organization_id = await self.owner.console.create_organization(self.organization)
         joined = await self.watcher.fact(MemberJoined, organization_id=self.organization_id)
-        self._claim(
+        self.claim(
             f"{self.organization} is there, and {self.owner.address} owns it",
             (joined.account_id, joined.role) == (self.owner.account_id, "owner"),
         )
         self.other_owner = await self._sign_up("other-owner")
         self.other_organization_id = await self.other_owner.console.create_organization(self.other_organization)
         refused = await _refusal(self.other_owner.console.create_organization(f"Second Org {self.tag}"))
-        self._claim(f"a second one for the same account is refused: “{refused.detail}”", refused.status == 409)
+        self.claim(f"a second one for the same account is refused: “{refused.detail}”", refused.status == 409)
 
     async def _an_invitation_is_accepted(self) -> None:
         self.narrator.scene(
@@ -115,7 +118,7 @@ class Story:
         await self.member.console.accept(link)
         answered = time.perf_counter()
         place = (await self.member.console.me())["membership"]
-        self._claim(
+        self.claim(
             f"the answer came when they were a member of {self.organization}",
             place is not None and place["organization_id"] == str(self.organization_id),
         )
@@ -137,15 +140,15 @@ class Story:
             ),
         ]
         self.narrator.shows_flow(sorted(flow, key=lambda step: step[2]))
-        self._claim("one membership, by this invitation", joined.invitation_id == invitation_id)
+        self.claim("one membership, by this invitation", joined.invitation_id == invitation_id)
         order = [source.kind for source in chain.sources]
-        self._claim(
+        self.claim(
             "a billing chain of four sources: " + ", ".join(kind.replace("_", " ") for kind in order),
             order == ["organization_credit", "organization_card", "member_credit", "member_card"],
         )
         self.narrator.says("They click once more, in a second tab.")
         repeated = await self.member.console.accept(link)
-        self._claim(
+        self.claim(
             "the second click is a success, and changes nothing", repeated and self._memberships_of(self.member) == 1
         )
 
@@ -156,20 +159,20 @@ class Story:
         link = await self.reader.link_code(address)
         self.narrator.says(f"{address}, who has no account, follows the link.")
         seen = await (await self._browser()).preview(link)
-        self._claim(
+        self.claim(
             f"the page says who invites, and where to: {seen['inviter_name']}, to {seen['organization_name']}",
             (seen["inviter_name"], seen["organization_name"]) == (self.owner.name, self.organization),
         )
         self.admin = await self._sign_up("admin", by_link=link)
         place = (await self.admin.console.me())["membership"]
-        self._claim(
+        self.claim(
             "with the code from their mailbox they have an account, and are a member",
             place is not None and place["organization_name"] == self.organization,
         )
         self.narrator.says(f"{self.owner.address} makes them an admin.")
         await self.owner.console.change_role(self.organization_id, self.admin.account_id, "admin")
         roles = {each["account_id"]: each["role"] for each in await self.owner.console.members(self.organization_id)}
-        self._claim("the members table says so", roles.get(str(self.admin.account_id)) == "admin")
+        self.claim("the members table says so", roles.get(str(self.admin.account_id)) == "admin")
 
     async def _invited_again(self) -> None:
         self.narrator.scene("Invited again", "A new invitation of the same address kills the older link.")
@@ -179,10 +182,10 @@ class Story:
         invitation_id = await self._invite(invitee.address)
         newer = await self.reader.link_code(invitee.address, after=1)
         refused = await _refusal(invitee.console.accept(older))
-        self._claim(f"the older link is dead: “{refused.detail}”", refused.reason == "superseded")
+        self.claim(f"the older link is dead: “{refused.detail}”", refused.reason == "superseded")
         await invitee.console.accept(newer)
         joined = await self.watcher.fact(MemberJoined, account_id=invitee.account_id)
-        self._claim("the newer link is the one that works", joined.invitation_id == invitation_id)
+        self.claim("the newer link is the one that works", joined.invitation_id == invitation_id)
 
     async def _revoked(self) -> None:
         self.narrator.scene("Revoked", "Revoking kills the link at once, and the answer is the truth.")
@@ -192,8 +195,8 @@ class Story:
         self.narrator.says(f"{self.admin.address} revokes it: any admin may.")
         await self.admin.console.revoke(self.organization_id, invitation_id)
         refused = await _refusal(invitee.console.accept(link))
-        self._claim(f"the link is dead: “{refused.detail}”", refused.reason == "revoked")
-        self._claim("nobody joined", (await invitee.console.me())["membership"] is None)
+        self.claim(f"the link is dead: “{refused.detail}”", refused.reason == "revoked")
+        self.claim("nobody joined", (await invitee.console.me())["membership"] is None)
         self.outsider = invitee
 
     async def _the_wrong_address(self) -> None:
@@ -203,10 +206,10 @@ class Story:
         link = await self.reader.link_code(invitee.address)
         self.narrator.says(f"The letter is forwarded, and {self.outsider.address} clicks its link.")
         refused = await _refusal(self.outsider.console.accept(link))
-        self._claim(f"refused: “{refused.detail}”", refused.reason == "address_differs")
+        self.claim(f"refused: “{refused.detail}”", refused.reason == "address_differs")
         await invitee.console.accept(link)
         joined = await self.watcher.fact(MemberJoined, account_id=invitee.account_id)
-        self._claim("the invitation stayed pending: who was meant can still accept", joined.role == "member")
+        self.claim("the invitation stayed pending: who was meant can still accept", joined.role == "member")
 
     async def _in_another_organization(self) -> None:
         self.narrator.scene("In another organization", "An account is in at most one organization, and is never moved.")
@@ -214,9 +217,9 @@ class Story:
         link = await self.reader.link_code(self.other_owner.address)
         self.narrator.says(f"{self.other_owner.address}, who owns {self.other_organization}, clicks the link.")
         refused = await _refusal(self.other_owner.console.accept(link))
-        self._claim(f"refused: “{refused.detail}”", refused.reason == "in_another_organization")
+        self.claim(f"refused: “{refused.detail}”", refused.reason == "in_another_organization")
         await self.watcher.fact(InvitationReopened, invitation_id=invitation_id)
-        self._claim("the invitation is pending again", await self._is_pending_soon(invitation_id))
+        self.claim("the invitation is pending again", await self._is_pending_soon(invitation_id))
 
     async def _left_to_be_clicked(self) -> None:
         self.narrator.scene("Left to be clicked", "What the members table shows of invitations, and a person can do.")
@@ -226,7 +229,7 @@ class Story:
             self.organization_id, [self.invited.address, self.address("newcomer"), bounces, "nobody@nowhere"]
         )
         self.narrator.says(f"{self.admin.address} pastes four addresses at once.")
-        self._claim(
+        self.claim(
             "each has its own answer: three are invited, and the last one is no address",
             [result["status"] for result in results] == ["created"] * 3 + ["refused"],
         )
@@ -246,7 +249,7 @@ class Story:
         await console.sign_up(address, name, self.password, invitation_code=by_link)
         if acts_too_early:
             refused = await _refusal(console.create_organization(self.organization))
-            self._claim(f"before that, an organization is refused: “{refused.detail}”", refused.status == 403)
+            self.claim(f"before that, an organization is refused: “{refused.detail}”", refused.status == 403)
         proven = await console.prove(await self.reader.mailbox_code(address))
         person = Person(UUID(proven["account"]["account_id"]), address, name, console)
         self.people[person.account_id] = address
@@ -271,7 +274,8 @@ class Story:
     def _memberships_of(self, person: Person) -> int:
         return sum(fact.account_id == person.account_id for fact in self.watcher.facts(MemberJoined))
 
-    def _claim(self, line: str, came_true: bool) -> None:
+    def claim(self, line: str, came_true: bool) -> None:
+        """Says what is so, if it is."""
         self.promises.append((line, came_true))
         self.narrator.claims(line, came_true)
 

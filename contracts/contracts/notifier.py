@@ -17,7 +17,8 @@ class LetterFact(Fact):
     """The letter's id; the same event and kind of letter give the same id."""
     kind: str
     """Which letter: `invitation`, `reminder`, `welcome`, `has_joined`; about an account: `mailbox_code`,
-    `password_reset`, `account_exists`, `password_changed`. New kinds may appear."""
+    `password_reset`, `account_exists`, `password_changed`; about money: `funds_low`, `funds_exhausted`,
+    `card_declined`, `top_up_receipt`. New kinds may appear."""
     cause_id: str
     """The CloudEvents id of the fact that the letter is about."""
     cause_key: UUID
