@@ -8,8 +8,9 @@ from console.accounts.domain import Malformed
 MICRO = 1_000_000
 """Micro-dollars of a dollar."""
 _CENT = Decimal("0.01")
+_DIME = Decimal("0.1")
 _FIGURES = 3
-"""That count of an amount below a dollar."""
+"""That count of an amount below a dime."""
 _TYPED = re.compile(
     r"\$? ?(?P<dollars>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.(?P<parts>[0-9]*))?(?: ?USD)?", re.IGNORECASE
 )
@@ -19,11 +20,11 @@ _MOST_DIGITS = 9
 
 
 def dollars(amount: int) -> str:
-    """An amount in micro-dollars, as in `$1,234.50`. One below a dollar keeps the figures that matter, as in
+    """An amount in micro-dollars, as in `$1,234.50`. One below a dime keeps the figures that matter, as in
     `$0.000125`: what is not nothing never reads as nothing."""
     exact = Decimal(abs(amount)).scaleb(-6)
     sign = _MINUS if amount < 0 else ""
-    places = _CENT if exact >= 1 or not exact else min(_CENT, Decimal(1).scaleb(exact.adjusted() - _FIGURES + 1))
+    places = _CENT if exact >= _DIME or not exact else min(_CENT, Decimal(1).scaleb(exact.adjusted() - _FIGURES + 1))
     return f"{sign}${_trimmed(exact.quantize(places, ROUND_HALF_EVEN))}"
 
 

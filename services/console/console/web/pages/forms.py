@@ -38,6 +38,11 @@ def trouble_of(error: Malformed | RateLimited, **field_names: str) -> Trouble:
     return Trouble("Too many attempts", f"Please try again {when}.", status=429, retry_after=seconds)
 
 
+def refusal(field: str, message: str | None) -> Trouble:
+    """A command was refused for what is in the field."""
+    return Trouble("Please check the form", errors={field: message or "That was refused."})
+
+
 async def form_page(request: Request, template: str, trouble: Trouble | None = None, **context: object) -> Response:
     """A page with forms: as it is at first, or with what could not be taken. It knows `trouble` and `errors`."""
     status, errors = (trouble.status, trouble.errors) if trouble else (200, {})

@@ -13,12 +13,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from console.commands.outcome import Outcome
+from console.limits import RateLimited
 from console.settings import Settings
 from console.view.nouns import Membership
-from console.web.answers import Toast, redirect, render
+from console.web.answers import Toast, redirect
 from console.web.pages.chain_steps import has_expired, why_declined
 from console.web.pages.confirmation import confirm
-from console.web.pages.forms import typed
+from console.web.pages.forms import Trouble, form_page, refusal, trouble_of, typed
 from console.web.requests import edge_of, form_of, membership_of, signed_in
 from console.web.security import content_security_policy
 from contracts.billing import PayerKind
@@ -68,16 +69,15 @@ async def payment(request: Request) -> Response:
     return await _page(request, payer) if payer else await _not_yours(request)
 
 
-async def _page(request: Request, payer: _Payer, status: int = 200, *, error: str | None = None) -> Response:
+async def _page(request: Request, payer: _Payer, trouble: Trouble | None = None) -> Response:
     edge = edge_of(request)
-    response = await render(
+    response = await form_page(
         request,
         "payment.html.j2",
-        status,
+        trouble,
         payer=payer,
         card=await edge.money.card(payer.payer_id),
         left=await _left(request, payer),
-        error=error,
         own_path=OWN,
         organization_path=ORGANIZATION,
         publishable_key=edge.settings.stripe_publishable_key,
@@ -127,11 +127,14 @@ async def attach(request: Request) -> Response:
     if payer is None:
         return await _not_yours(request)
     if not card_id:
-        return await _page(request, payer, 422, error=_UNREAD)
+        return await _page(request, payer, refusal("card", _UNREAD))
     edge = edge_of(request)
-    outcome = await edge.commands.attach_card(session.account, payer.kind, payer.payer_id, card_id)
+    try:
+        outcome = await edge.commands.attach_card(session.account, payer.kind, payer.payer_id, card_id)
+    except RateLimited as error:
+        return await _page(request, payer, trouble_of(error))
     if outcome.is_refused and outcome.reason != "not_an_admin":
-        return await _page(request, payer, 422, error=outcome.message)
+        return await _page(request, payer, refusal("card", outcome.message))
     card = await edge.money.card(payer.payer_id) if outcome.is_done else None
     return await _answer(request, payer, outcome, f"{card.name if card else 'The card'} is on file.")
 

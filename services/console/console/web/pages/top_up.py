@@ -1,7 +1,6 @@
 """Usage & Billing → Top up: admins buy prepaid credit for their organization, with its card."""
 
 import secrets
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,10 +8,11 @@ from starlette.routing import Route
 
 from console.accounts.domain import Malformed
 from console.commands.idempotency import KeyReused, RequestKey
+from console.limits import RateLimited
 from console.view.nouns import Membership
 from console.web.amounts import dollars, micro_dollars
-from console.web.answers import Toast, redirect, render
-from console.web.pages.forms import typed
+from console.web.answers import Toast, redirect
+from console.web.pages.forms import Trouble, form_page, refusal, trouble_of, typed
 from console.web.pages.usage import HOME as USAGE
 from console.web.requests import edge_of, form_of, membership_of, signed_in
 
@@ -31,7 +31,7 @@ async def top_up(request: Request) -> Response:
     membership = await membership_of(request)
     if membership is None or not membership.is_admin:
         return redirect(request, USAGE, Toast("error", _NO_ADMIN))
-    return await _page(request, membership, amount=request.query_params.get("amount", "")[:_LONGEST])
+    return await _page(request, membership, request.query_params.get("amount", "")[:_LONGEST])
 
 
 async def buy(request: Request) -> Response:
@@ -44,12 +44,12 @@ async def buy(request: Request) -> Response:
         bought = micro_dollars(amount, cents_only=True)
         key = RequestKey.of(session.account.account_id, once, "POST", HOME, str(bought).encode())
         outcome = await edge.commands.top_up(session.account, membership.organization_id, bought, key=key)
-    except Malformed as error:
-        return await _page(request, membership, 422, amount=amount, error=error.message)
+    except (Malformed, RateLimited) as error:
+        return await _page(request, membership, amount, trouble_of(error))
     except KeyReused:
-        return await _page(request, membership, 409, amount=amount, error=_AGAIN)
+        return await _page(request, membership, amount, refusal("amount", _AGAIN))
     if outcome.is_refused:
-        return await _page(request, membership, 422, amount=amount, error=outcome.message)
+        return await _page(request, membership, amount, refusal("amount", outcome.message))
     if not outcome.is_done:
         return redirect(request, USAGE, Toast("info", _STILL))
     balance = dollars((await edge.money.organization_money(membership.organization_id)).credit)
@@ -57,14 +57,16 @@ async def buy(request: Request) -> Response:
     return redirect(request, USAGE, Toast("success", said))
 
 
-async def _page(request: Request, membership: Membership, status: int = 200, **typed_in: Any) -> Response:
-    context: dict[str, Any] = {
-        "money": await edge_of(request).money.organization_money(membership.organization_id),
-        "presets": _PRESETS,
-        "once": secrets.token_urlsafe(16),
-        "error": None,
-    }
-    return await render(request, "top_up.html.j2", status, **context | typed_in)
+async def _page(request: Request, membership: Membership, amount: str, trouble: Trouble | None = None) -> Response:
+    return await form_page(
+        request,
+        "top_up.html.j2",
+        trouble,
+        money=await edge_of(request).money.organization_money(membership.organization_id),
+        presets=_PRESETS,
+        amount=amount,
+        once=secrets.token_urlsafe(16),
+    )
 
 
 routes = [

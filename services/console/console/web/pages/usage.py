@@ -92,8 +92,8 @@ async def _context(request: Request, account: Account, membership: Membership | 
         "source_names": SOURCE_NAMES,
         "receipt_names": _RECEIPT_NAMES,
         "receipt_files": {
-            "own": "/api/v1/me/receipts?format=csv",
-            "organization": f"/api/v1/organizations/{managed}/receipts?format=csv",
+            "own": "/api/v1/me/receipts.csv",
+            "organization": f"/api/v1/organizations/{managed}/receipts.csv",
         },
         "reader": await _reader_of(request),
         "query": request.url.query,

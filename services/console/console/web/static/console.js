@@ -203,18 +203,11 @@ What pages do beyond what HTML does. Everything works without this file, by full
 
   /** Puts what is new in the place of what was. */
   const morph = (section, fresh, known) => {
-    if (shapeOf(section) !== shapeOf(fresh)) {
-      section.querySelector("[data-live-table]").replaceWith(fresh.querySelector("[data-live-table]").cloneNode(true));
-      return;
-    }
     morphParts(section, fresh, known);
     if (section.querySelector("[data-live-rows]")) morphRows(section, fresh, known);
   };
 
   const partsOf = (piece) => [...piece.querySelectorAll("[data-live-part]")];
-
-  /** Which parts there are, other than those of rows. */
-  const shapeOf = (section) => partsOf(section).filter((part) => !part.closest("[data-key]")).map(nameOf).join();
 
   /** Parts are replaced one by one, so that what stands between them stays as it is: what is open, or chosen. So does
       a part in which somebody is writing. */
