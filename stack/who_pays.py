@@ -1,7 +1,7 @@
 """The scenes of the demo about money: a member's instance runs, and one source after another pays for it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -75,11 +75,11 @@ class WhoPays:
             f"the instance of {story.member.address} runs for 15 minutes at a dollar each: {_said(charged)}",
             _by(charged) == {"organization_credit": 15 * _DOLLAR},
         )
-        chain = await self._chain_when_paying("organization_credit")
+        chain = await self._chain_when(lambda chain: chain["sources"][0]["left"] == 5 * _DOLLAR)
         story.claim(
             "their page says what is left, and until when: "
-            f"{_dollars(chain['sources'][0]['left'])}, to {chain['until'][11:16]} UTC at the present rate",
-            chain["sources"][0]["left"] == 5 * _DOLLAR and chain["exhausted_at"] is None,
+            f"{_dollars(chain['sources'][0]['left'])}, to {(chain['until'] or '')[11:16]} UTC at the present rate",
+            chain["paying"] == "organization_credit" and chain["until"] is not None,
         )
 
     async def _then_the_card(self) -> None:
@@ -114,8 +114,8 @@ class WhoPays:
         )
         await story.watcher.fact(FundsExhausted, account_id=member.account_id)
         await story.watcher.fact(LetterSent, kind="funds_exhausted", cause_key=member.account_id)
-        chain = await self._chain_when_paying(None)
-        story.claim("their instances are told to stop, and they are told why", chain["funds"] == "exhausted")
+        chain = await self._chain_when(lambda chain: chain["funds"] == "exhausted")
+        story.claim("their instances are told to stop, and they are told why", chain["paying"] is None)
 
     async def _restored(self) -> None:
         story = self._story
@@ -146,13 +146,12 @@ class WhoPays:
         await self._story.watcher.send(self._meter.usage(begun, self._used_until))
         return await self._story.watcher.fact(UsageCharged, account_id=self._story.member.account_id, used_from=begun)
 
-    async def _chain_when_paying(self, kind: str | None) -> dict[str, Any]:
+    async def _chain_when(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The member's page, which follows the topics by some milliseconds."""
         deadline = asyncio.get_running_loop().time() + _SOON
         while True:
             chain = await self._story.member.console.billing_chain()
-            is_there = chain["paying"] == kind and (kind is not None or chain["funds"] == "exhausted")
-            if is_there or asyncio.get_running_loop().time() > deadline:
+            if wanted(chain) or asyncio.get_running_loop().time() > deadline:
                 return chain
             await asyncio.sleep(0.05)
 
