@@ -5,6 +5,7 @@ answered before, and nothing is made twice. It forgets keys after a day or so; a
 before it is asked for again.
 """
 
+import logging
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -33,6 +34,8 @@ class Stripe:
     """One account at Stripe. Errors that say nothing of the payment are ProviderAway."""
 
     def __init__(self, api_key: str, api_base: str) -> None:
+        for chatty in ("stripe", "httpx"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)  # They write a line for each request.
         self._connections = stripe.HTTPXClient(timeout=_TIMEOUT)
         self._client = stripe.StripeClient(
             api_key,
