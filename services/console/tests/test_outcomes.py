@@ -177,7 +177,8 @@ async def test_nobody_is_answered_before_their_command_is_committed(database_url
 
 
 async def test_where_the_shared_transaction_fails_nobody_is_told_that_it_did_not(database_url: str) -> None:
-    async with console_world(database_url) as (console,):
+    # Nobody takes what was sent while that cannot be read.
+    async with console_world(database_url, playing=False) as (console,):
         owner = await console.person("owner@example.com")
         create = console.edge.commands.create_organization
         async with console.engine.begin() as connection:
@@ -190,7 +191,9 @@ async def test_where_the_shared_transaction_fails_nobody_is_told_that_it_did_not
 
         assert all(isinstance(each, DBAPIError) for each in failed)
         assert await console.count("commands") == 0
+        playing = asyncio.create_task(console.play())
         assert (await create(owner, "Third Org")).is_done
+        playing.cancel()
 
 
 async def test_a_key_that_is_refused_takes_nothing_from_who_comes_at_once(database_url: str) -> None:
