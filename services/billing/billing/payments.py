@@ -104,19 +104,25 @@ class Payments:
         payment = claimed.payment
         try:
             settled = await self._made(room, claimed)
-        except ProviderAway as away:
-            wait = min(0.25 * 2.0 ** min(claimed.attempts, 16), _LONGEST_WAIT) * (1 - self._spread() / 2)
-            log.warning("payment waits", payment_id=str(payment.payment_id), why=str(away), seconds=round(wait, 2))
+        except Exception as error:
+            # Whatever it is, it is about this payment, and must not hold up the others.
+            known = isinstance(error, ProviderAway) or is_outage(error)
+            why = str(error) if isinstance(error, ProviderAway) else type(error).__name__
+            (log.warning if known else log.error)("payment waits", payment_id=str(payment.payment_id), why=why)
+            await self._put_off(room, claimed)
+            return
+        await self._book(room, settled)
+
+    async def _put_off(self, room: Room, claimed: ClaimedPayment) -> None:
+        wait = min(0.25 * 2.0 ** min(claimed.attempts, 16), _LONGEST_WAIT) * (1 - self._spread() / 2)
+        try:
             async with room.transaction() as transaction:
                 until = room.clock() + timedelta(seconds=wait)
-                await rows.put_off(transaction.connection, payment.payment_id, until)
-            return
+                await rows.put_off(transaction.connection, claimed.payment.payment_id, until)
         except Exception as error:
             if not is_outage(error):
                 raise
-            log.warning("payment waits for the database", payment_id=str(payment.payment_id))
-            return  # Its lease ends, and it is asked for again.
-        await self._book(room, settled)
+            # Its lease ends, and it is asked for again.
 
     async def _made(self, room: Room, claimed: ClaimedPayment) -> Settled:
         payment = claimed.payment

@@ -56,13 +56,16 @@ class Bank:
         self.answers: dict[UUID, Settled] = {}
         self.lost = 0
         """How many of the next answers are lost after the deed."""
-        self.before: list[asyncio.Event] = []
+        self.confused_by: int | None = None
+        """An amount at which it answers what nobody has foreseen."""
 
     async def customer(self, payer_id: UUID, payer_kind: str) -> str:
         return f"cus_{payer_id.hex}"
 
     async def make(self, payment: Payment, customer_id: str, now: datetime) -> Settled:
         assert customer_id == f"cus_{payment.payer_id.hex}"
+        if payment.amount == self.confused_by:
+            raise KeyError("status")
         if payment.payment_id not in self.answers:
             self.answers[payment.payment_id] = self._decide(payment)
             if payment.amount and isinstance(self.answers[payment.payment_id], Succeeded):
@@ -272,6 +275,18 @@ async def test_a_card_that_was_taken_off_file_before_is_not_charged(till: Till) 
     assert isinstance(charged, UsageCharged)
     assert charged.written_off == 4 * DOLLAR
     assert await till.told(CardDeclined) == []
+
+
+async def test_a_payment_that_cannot_be_understood_holds_up_no_other(till: Till) -> None:
+    await till.founded()
+    await till.instances.hand_in(top_up(20 * DOLLAR), top_up(30 * DOLLAR))
+    till.bank.confused_by = 20 * DOLLAR
+    await till.step()
+    assert await till.holds("credit") == 30 * DOLLAR
+    till.bank.confused_by = None
+    await till.settle()
+
+    assert await till.holds("credit") == 50 * DOLLAR
 
 
 async def test_several_processes_at_once_charge_once(till: Till) -> None:
