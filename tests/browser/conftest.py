@@ -2,13 +2,12 @@
 
 import shutil
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
 from people import People, people_of
 from playwright.async_api import Browser, async_playwright, expect
-from tabs import Tabs
+from tabs import Tabs, tabs_of
 
 from stack.platform import Platform
 
@@ -55,8 +54,7 @@ async def people(platform: Platform) -> AsyncIterator[People]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def tabs(browser: Browser, platform: Platform) -> AsyncIterator[Tabs]:
     """Opens tabs, and looks at the end whether all of them behaved."""
-    address = platform.service("console").web_address
-    tabs = Tabs(browser, address, urlsplit(address).netloc)
+    tabs = tabs_of(browser, platform)
     yield tabs
     await tabs.close()
     assert tabs.offences == []

@@ -17,7 +17,8 @@ _STRUCTURE = """
         if (!/^.+ · Latchkey$/.test(document.title)) found.push(`its title is "${document.title}"`);
         if (document.documentElement.lang !== "en") found.push("it does not say its language");
         for (const control of document.querySelectorAll("input:not([type=hidden]), select, textarea"))
-            if (!control.labels.length && control.tabIndex >= 0) found.push(`no label: ${control.outerHTML}`);
+            if (!control.labels.length && !control.ariaLabel && control.tabIndex >= 0)
+                found.push(`no label: ${control.outerHTML}`);
         return found;
     }
 """
@@ -26,10 +27,12 @@ _PAINTED = "() => new Promise((done) => requestAnimationFrame(() => requestAnima
 _START = """
     () => {
         const controls = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex]";
-        const look = (control) => {
-            const { outline, boxShadow, borderColor, backgroundColor, textDecoration } = getComputedStyle(control);
+        const lookOf = (element) => {
+            const { outline, boxShadow, borderColor, backgroundColor, textDecoration } = getComputedStyle(element);
             return [outline, boxShadow, borderColor, backgroundColor, textDecoration].join();
         };
+        // A control may have its frame around it.
+        const look = (control) => lookOf(control) + lookOf(control.parentElement);
         document.body.tabIndex = -1;
         document.body.focus();
         document.body.removeAttribute("tabindex");

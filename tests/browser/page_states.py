@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from passing_time import a_week_passes
+from paying import money_is_spent
 from people import PASSWORD, People, Person
 from playwright.async_api import Page
 
@@ -16,6 +17,8 @@ Places = Mapping[str, str]
 Act = Callable[[Page, Places], Awaitable[None]]
 
 _ORGANIZATION = "/billing/organization"
+_USAGE, _PAYMENT, _TOP_UP = "/billing/usage", "/billing/payment", "/billing/organization/top-up"
+_ORGANIZATION_PAYMENT = "/billing/organization/payment"
 _SEND = """
     ([action, values]) => {
         const form = document.querySelector(`form[action="${action}"]`);
@@ -151,6 +154,25 @@ STATES = (
     State("a second question", "owner", _ORGANIZATION, sends(f"{_ORGANIZATION}/revoke")),
     State("dashboard of a member", "member", "/dashboard"),
     State("my organization of a member", "member", _ORGANIZATION),
+    # --- money
+    State("usage of an organization", "owner", _USAGE),
+    State("usage by day", "owner", _USAGE, opens(".by-day > summary")),
+    State("usage of a month without any", "owner", f"{_USAGE}?month=2025-12"),
+    State("usage, a limit refused", "owner", _USAGE, sends(f"{_USAGE}/cap", cap="a lot")),
+    State("usage of a member", "member", _USAGE),
+    State("usage of nobody yet", "invitee", _USAGE),
+    State("usage, exhausted", "elsewhere", _USAGE),
+    State("dashboard, exhausted", "elsewhere", "/dashboard"),
+    State("payment method, none", "invitee", _PAYMENT),
+    State("payment method, refused", "invitee", _PAYMENT, sends(f"{_PAYMENT}/card", card_id="pm_unknown")),
+    State("payment method, declined", "elsewhere", _PAYMENT),
+    State("payment method, about to remove it", "elsewhere", _PAYMENT, sends(f"{_PAYMENT}/remove")),
+    State("payment method of an organization", "owner", _ORGANIZATION_PAYMENT),
+    State("payment method, armed", "owner", _ORGANIZATION_PAYMENT, opens("button[data-arm]")),
+    State("topping up", "owner", _TOP_UP),
+    State("topping up, refused", "owner", _TOP_UP, sends(_TOP_UP, amount="1")),
+    State("topping up without a card", "elsewhere", _TOP_UP),
+    # --- an account
     State("account", "member", "/account"),
     State("account, password refused", "member", "/account", sends("/account/password", old="x", new="short")),
     State("account, token refused", "member", "/account", sends("/account/tokens", token_name="")),
@@ -180,6 +202,7 @@ async def a_world(platform: Platform, people: People) -> World:
     await member.browser.post("/password-resets", {"address": member.address})
     places["reset"] = await people.letters.reset_code(member.address)
     places["guest"] = people.address("guest")
+    await money_is_spent(platform, organization_id, owner, member, broke=elsewhere)
     newcomer = await _newcomer(people)
     everybody = {"owner": owner, "member": member, "invitee": invitee, "elsewhere": elsewhere, "newcomer": newcomer}
     return World(everybody, places)

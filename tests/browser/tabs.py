@@ -7,9 +7,12 @@ from axe_playwright_python.async_playwright import Axe
 from people import Person
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
+from stack.platform import Platform
+
 _SECONDS = 15
 _EXPECTED = "Failed to load resource: the server responded with a status of 4"
 """What Chromium writes about a page that answers with a status of its own, such as that of a dead link."""
+_WITH_CARD_FORM = ("/billing/payment", "/billing/organization/payment")
 _RULES = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
 """The rule that came with WCAG 2.2 has to be asked for."""
 
@@ -17,9 +20,11 @@ _RULES = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": Tr
 class Tabs:
     """Everybody's tabs in a test."""
 
-    def __init__(self, browser: Browser, address: str, host: str) -> None:
+    def __init__(self, browser: Browser, address: str, host: str, card_host: str) -> None:
+        """`card_host` has the script of the card form, which the pages with that form may ask for, and no others."""
         self._browser = browser
         self._host = host
+        self._card_host = card_host
         self._contexts: list[BrowserContext] = []
         self.address = address
         """Of the console."""
@@ -54,13 +59,21 @@ class Tabs:
 
     def _note_request(self, request: Request) -> None:
         address = urlsplit(request.url)
-        if address.scheme not in ("data", "blob", "about") and address.netloc != self._host:
+        if address.scheme in ("data", "blob", "about") or address.netloc == self._host:
+            return
+        if address.netloc != self._card_host or not urlsplit(request.frame.url).path.startswith(_WITH_CARD_FORM):
             self.offences.append(f"a request to {address.netloc}")
 
     def _note_message(self, message: ConsoleMessage) -> None:
         is_expected = message.text.startswith(_EXPECTED) or any(words in message.text for words in self.expected)
         if message.type in ("error", "warning") and not is_expected:
             self.offences.append(f"{message.type}: {message.text}")
+
+
+def tabs_of(browser: Browser, platform: Platform) -> Tabs:
+    """Tabs at the console of a platform."""
+    address = platform.service("console").web_address
+    return Tabs(browser, address, urlsplit(address).netloc, urlsplit(platform.stripe.address).netloc)
 
 
 async def violations(page: Page, *rules: str) -> list[str]:

@@ -3,7 +3,6 @@ fits a small screen; it has one heading, a title, a language and labels; and the
 
 import asyncio
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
@@ -11,7 +10,7 @@ from page_flaws import HEIGHT, WIDE, flaws
 from page_states import STATES, World, a_world
 from people import people_of
 from playwright.async_api import Browser
-from tabs import Tabs
+from tabs import Tabs, tabs_of
 
 from stack.platform import Platform
 
@@ -32,8 +31,7 @@ _BROKEN = """<!doctype html><title>Broken</title><h1>One</h1><h1>Two</h1><input 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def found(browser: Browser, platform: Platform) -> AsyncIterator[Found]:
     """What is wrong with each page. All are looked at in one go, each person's in a browser of their own."""
-    address = platform.service("console").web_address
-    tabs = Tabs(browser, address, urlsplit(address).netloc)
+    tabs = tabs_of(browser, platform)
     async with people_of(platform) as people:
         world = await a_world(platform, people)
         everybody = dict.fromkeys(state.who for state in STATES)
