@@ -2,6 +2,7 @@
 stand-in says, and at the end the books have to balance."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -205,3 +206,31 @@ async def test_a_card_is_charged_once_though_answers_are_lost_and_billing_is_kil
         await asyncio.to_thread(house.platform.stripe.back)
 
     assert house.charged() == [1000, 2000, 3000]
+
+
+async def test_every_usage_is_charged_once_though_each_is_told_twice_and_billing_is_killed_in_between(
+    house: House,
+) -> None:
+    client, billing = house.client, house.platform.service("billing")
+    await house.card()
+    await client.ask(house.top_up(20 * DOLLAR), CreditToppedUp)
+    second = timedelta(seconds=6)  # of a meter that counts a dollar a minute: ten cents
+    usages = [house.meter.usage(house.used_until + n * second, house.used_until + (n + 1) * second) for n in range(300)]
+    for third in (usages[:100], usages[50:200], usages[150:]):
+        await client.send_all([*third, *reversed(third)])
+        await asyncio.to_thread(billing.kill)
+        await asyncio.to_thread(billing.start)
+    await client.wait_for(lambda _: len(charges_of(client, house)) >= len(usages), "every charge")
+
+    charges = charges_of(client, house)
+    assert len(charges) == len({charge.usage_id for charge in charges}) == len(usages)
+    drawn = Counter[str]()
+    for charge in charges:
+        assert charge.written_off == 0
+        drawn.update({share.kind: share.amount for share in charge.shares})
+    assert drawn == {"organization_credit": 20 * DOLLAR, "organization_card": 10 * DOLLAR}
+    assert house.charged() == [2000, 1000]
+
+
+def charges_of(client: Client, house: House) -> list[UsageCharged]:
+    return [fact for fact in client.facts(UsageCharged) if fact.account_id == house.member.account_id]
