@@ -49,9 +49,16 @@ MECHANISMS = (
     Mechanism(
         "the news of what a batch has changed",
         "services/console/console/view/store.py",
-        "await changes.tell(connection, [*news.organizations, *decided])",
+        "await changes.tell(connection, [*news.organizations, *payers, *decided])",
         "await changes.tell(connection, [])",
         ("services/console/tests/test_changes.py",),
+    ),
+    Mechanism(
+        "the newest version of what a source holds",
+        "services/console/console/view/money_store.py",
+        "WHERE balances.version <= excluded.version",
+        "WHERE true",
+        ("services/console/tests/test_money_view.py",),
     ),
     Mechanism(
         "the claim of an Idempotency-Key",
