@@ -76,7 +76,7 @@ def note_grant(fact: CreditGranted, news: News, context: Context) -> Told:
 # --- cards
 
 
-def note_card(fact: CardAttached, news: News, context: Context) -> Told:
+def note_attached_card(fact: CardAttached, news: News, context: Context) -> Told:
     """Another card is on file; the outcome of who put it there."""
     card = CardOnFile(fact.card_id, fact.brand, fact.last4, fact.expiry_month, fact.expiry_year)
     news.money.hear_of_card(fact.payer_id, fact.version, card)
@@ -91,14 +91,14 @@ def note_card(fact: CardAttached, news: News, context: Context) -> Told:
     return _done(news, context, AttachCard, result)
 
 
-def note_card_s_removal(fact: CardDetached, news: News, context: Context) -> Told:
+def note_detached_card(fact: CardDetached, news: News, context: Context) -> Told:
     """No card is on file any more; the outcome of who took it off."""
     news.money.hear_of_card(fact.payer_id, fact.version, None)
     news.money.changed.add(fact.payer_id)
     return _done(news, context, DetachCard, {"card_id": fact.card_id})
 
 
-def note_card_s_charge(fact: CardCharged, news: News, context: Context) -> Told:
+def note_charged_card(fact: CardCharged, news: News, context: Context) -> Told:
     """A block was paid for, and there is a receipt for it."""
     money = news.money
     money.hear_of_balance(fact.payer_id, _CARD[fact.payer_kind], fact.version, fact.left)
@@ -116,14 +116,14 @@ def note_card_s_charge(fact: CardCharged, news: News, context: Context) -> Told:
     return _NOTHING
 
 
-def note_decline(fact: CardDeclined, news: News, context: Context) -> Told:
+def note_declined_card(fact: CardDeclined, news: News, context: Context) -> Told:
     """The card is not counted on."""
     news.money.hear_of_decline(fact.payer_id, fact.version, fact.card_id, fact.reason)
     news.money.changed.add(fact.payer_id)
     return _NOTHING
 
 
-def note_retry(fact: CardRetried, news: News, context: Context) -> Told:
+def note_retried_card(fact: CardRetried, news: News, context: Context) -> Told:
     """The card is counted on again; the outcome of who asked for that."""
     news.money.hear_of_decline(fact.payer_id, fact.version, fact.card_id, None)
     news.money.changed.add(fact.payer_id)
@@ -172,11 +172,11 @@ def note_restored_funds(fact: FundsRestored, news: News, context: Context) -> To
 MONEY_REACTIONS: Mapping[type[Message], Handler[News]] = {
     CreditToppedUp: note_top_up,
     CreditGranted: note_grant,
-    CardAttached: note_card,
-    CardDetached: note_card_s_removal,
-    CardCharged: note_card_s_charge,
-    CardDeclined: note_decline,
-    CardRetried: note_retry,
+    CardAttached: note_attached_card,
+    CardDetached: note_detached_card,
+    CardCharged: note_charged_card,
+    CardDeclined: note_declined_card,
+    CardRetried: note_retried_card,
     SpendCapSet: note_cap,
     UsageCharged: note_charge,
     ChargeReversed: note_reversal,
