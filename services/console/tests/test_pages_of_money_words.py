@@ -1,5 +1,6 @@
 """What pages say of money: who pays until when, how each source is called, and the picture of a month."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from console.view.money import SOURCES, BillingChain, Card, DaySpend, Source
-from console.view.nouns import Membership
+from console.view.nouns import Membership, Role
 from console.web.pages.chain_steps import about, chain_steps, has_expired, who_pays, who_pays_then, why_declined
 from console.web.pages.spend_chart import HEIGHT, months_back, read_month, spend_chart, totals
 from contracts.billing import SourceKind
@@ -103,6 +104,16 @@ def test_a_source_says_why_it_does_not_pay(source: Source, changed: dict[str, An
     (step,) = chain_steps(a_chain(source, **changed), MEMBERSHIP)
 
     assert step.tag == tag
+
+
+@pytest.mark.parametrize(
+    ("role", "said"), [("admin", ("No card", "None on file")), ("member", ("Cannot pay", "Not in use"))]
+)
+def test_members_are_not_told_why_the_organization_s_card_does_not_pay(role: Role, said: tuple[str, str]) -> None:
+    chain = a_chain(source("organization_card"))
+    (step,) = chain_steps(chain, replace(MEMBERSHIP, role=role))
+
+    assert (step.tag, step.rest) == said
 
 
 def test_each_source_says_whose_it_is() -> None:

@@ -29,9 +29,9 @@ _CONTENT_SECURITY_POLICY: Mapping[str, str] = {
 
 def content_security_policy(also: Mapping[str, Sequence[str]]) -> str:
     """The policy of all pages, and what one page allows `also`: origins, by directive."""
-    directives = _CONTENT_SECURITY_POLICY | {
-        name: " ".join((*_CONTENT_SECURITY_POLICY.get(name, "").split(), *origins)) for name, origins in also.items()
-    }
+    directives = dict(_CONTENT_SECURITY_POLICY)
+    for name, origins in also.items():
+        directives[name] = " ".join((*directives.get(name, "").split(), *origins))
     return "; ".join(f"{name} {value}" for name, value in directives.items())
 
 

@@ -9,7 +9,7 @@ from console.view.money import ORGANIZATION_SOURCES, BillingChain, Card, Source
 from console.view.nouns import Membership
 from contracts.billing import SourceKind
 
-StepState = Literal["paying", "ready", "capped", "declined", "empty", "absent"]
+StepState = Literal["paying", "ready", "capped", "declined", "empty", "absent", "hidden"]
 
 SOURCE_NAMES: Mapping[SourceKind, str] = {
     "organization_credit": "Organization credit",
@@ -32,6 +32,7 @@ _TAGS: Mapping[StepState, tuple[str, str]] = {
     "declined": ("Declined", "danger"),
     "empty": ("Used up", "neutral"),
     "absent": ("No card", "neutral"),
+    "hidden": ("Cannot pay", "neutral"),
 }
 _DECLINES: Mapping[str, str] = {
     "insufficient_funds": "There is not enough money on it.",
@@ -53,17 +54,25 @@ class Step:
     name: str
     left: int
     state: StepState
+    """`hidden`: a card of which the reader is not told whether it is there, and whether it was declined."""
     tag: str
     tag_kind: str
     is_card: bool
     card: Card | None
+
+    @property
+    def rest(self) -> str:
+        """Said of a card of which nothing is left that was charged."""
+        if self.card is not None or self.state in ("paying", "ready"):
+            return "On file"
+        return "None on file" if self.state == "absent" else "Not in use"
 
 
 def chain_steps(chain: BillingChain, membership: Membership | None) -> list[Step]:
     """The sources in the order in which they are drawn from."""
     steps = []
     for source in chain.sources:
-        state = _state(source, chain)
+        state = _state(source, chain, is_admin=membership is not None and membership.is_admin)
         tag, tag_kind = _TAGS[state]
         steps.append(
             Step(
@@ -116,7 +125,7 @@ def has_expired(card: Card, now: datetime) -> bool:
     return (card.expiry_year, card.expiry_month) < (now.year, now.month)
 
 
-def _state(source: Source, chain: BillingChain) -> StepState:
+def _state(source: Source, chain: BillingChain, *, is_admin: bool) -> StepState:
     if source.kind == chain.paying:
         return "paying"
     if source.can_pay:
@@ -125,6 +134,8 @@ def _state(source: Source, chain: BillingChain) -> StepState:
         return "declined"
     if source.kind in ORGANIZATION_SOURCES and chain.cap is not None and chain.spent >= chain.cap:
         return "capped"
+    if source.kind == "organization_card" and not is_admin:
+        return "hidden"
     return "absent" if _is_card(source) else "empty"
 
 

@@ -4,13 +4,13 @@ import calendar
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import count
 
 from console.view.money import SOURCES, DaySpend
+from contracts.billing import SourceKind
 
 HEIGHT = 1000
 """Of the picture, in units of its own: a bar as high as its scale."""
-_STEPS = (1, 2, 3, 4, 5, 6, 8)
+_STEPS = (1, 2, 3, 4, 5, 6, 8, 10)
 """The scale ends with one of them, times a power of ten."""
 
 
@@ -47,7 +47,7 @@ class Chart:
 class Totals:
     """What was spent in a month."""
 
-    by_source: Mapping[str, int]
+    by_source: Mapping[SourceKind, int]
     """Of all four, in their order."""
     written_off: int
 
@@ -104,4 +104,7 @@ def _bar(day: date, spent: DaySpend | None, top: int) -> Bar:
 
 def _scale(most: int) -> int:
     """The first round amount that is not below."""
-    return next(top for power in count() for step in _STEPS if (top := step * 10**power) >= most)
+    power = 1
+    while most > max(_STEPS) * power:
+        power *= 10
+    return next(step * power for step in _STEPS if step * power >= most)

@@ -210,7 +210,7 @@ What pages do beyond what HTML does. Everything works without this file, by full
   const partsOf = (piece) => [...piece.querySelectorAll("[data-live-part]")];
 
   /** Parts are replaced one by one, so that what stands between them stays as it is: what is open, or chosen. So does
-      a part in which somebody is writing. */
+      a part in which somebody is writing, or is told what was wrong with that. */
   const morphParts = (section, fresh, known) => {
     const old = new Map(partsOf(section).map((part) => [nameOf(part), part]));
     partsOf(fresh).forEach((part) => {
@@ -225,7 +225,7 @@ What pages do beyond what HTML does. Everything works without this file, by full
 
   const isBeingWritten = (part) =>
     [...part.querySelectorAll("input:not([type=hidden])")].some(
-      (input) => input === document.activeElement || input.value !== input.defaultValue,
+      (input) => input === document.activeElement || input.value !== input.defaultValue || input.ariaInvalid,
     );
 
   /** Puts the new rows in the place of the old ones. A row that says the same stays as it is; in one that does not, the
@@ -306,6 +306,8 @@ What pages do beyond what HTML does. Everything works without this file, by full
       }
       morph(section, fresh, known);
       known = remember(fresh);
+      // What was left alone is looked at again.
+      partsOf(section).filter(isBeingWritten).forEach((part) => known.delete(nameOf(part)));
       tag = answer.headers.get("etag");
     };
 
