@@ -75,6 +75,7 @@ async def test_the_card_form_is_for_everybody(people: People, tabs: Tabs) -> Non
     person = await people.sign_up("cardholder")
     page = await tabs.open(PAYMENT, person=person, viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     await page.locator(".add-card > summary").click()
+    await expect(page.get_by_label("Card number")).to_be_focused()
 
     assert await flaws(page) == []
 

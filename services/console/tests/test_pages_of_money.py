@@ -10,6 +10,7 @@ import pytest
 from console_world import ConsoleWorld, console_world
 from page_browser import PageBrowser
 from played_billing import DOLLAR
+from starlette.types import Message
 
 from console.accounts.domain import Account
 from console.web.security import content_security_policy
@@ -334,6 +335,60 @@ async def test_figures_are_for_who_is_signed_in_and_for_this_session(
         for path in (f"{USAGE}/figures", f"{USAGE}/live"):
             assert (await visitor.http.get(path)).status_code == 401
         assert (await visitor.go(USAGE)).page.heading == "Sign in"
+
+
+class Stream:
+    """News as a browser hears them, for as long as the block lasts."""
+
+    def __init__(self, browser: PageBrowser) -> None:
+        self._app = browser.console.app
+        headers = browser.http.build_request("GET", f"{USAGE}/live").headers.raw
+        self._scope: dict[str, Any] = {
+            "type": "http",
+            "method": "GET",
+            "path": f"{USAGE}/live",
+            "query_string": b"",
+            "headers": [(name.lower(), value) for name, value in headers],
+        }
+        self._heard: asyncio.Queue[str] = asyncio.Queue()
+
+    async def __aenter__(self) -> "Stream":
+        self._answering = asyncio.create_task(self._app(self._scope, self._receive, self._send))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._answering.cancel()
+        await asyncio.wait([self._answering])
+
+    async def event(self) -> str:
+        """The next one's name."""
+        async with asyncio.timeout(10):
+            while not (text := await self._heard.get()).startswith("event:"):
+                pass
+        return text.split()[1]
+
+    async def _receive(self) -> Message:
+        return await asyncio.Future()
+
+    async def _send(self, message: Message) -> None:
+        self._heard.put_nowait(message.get("body", b"").decode())
+
+
+@pytest.mark.parametrize("address", [ALONE, MEMBER])
+async def test_open_pages_hear_at_once_that_money_has_come_and_that_the_session_is_over(
+    console: ConsoleWorld, alone: PageBrowser, members: PageBrowser, address: str
+) -> None:
+    browser = alone if address == ALONE else members
+    session = await console.edge.accounts.session(browser.http.cookies["session"])
+    assert session is not None
+    account_id = session.account.account_id
+    async with Stream(browser) as stream:
+        assert await stream.event() == "changed"
+        await console.hear(console.player.billing.granted(account_id, DOLLAR, console.clock()))
+        assert await stream.event() == "changed"
+        await console.edge.accounts.end_session(account_id, session.session_id)
+        await console.hear(console.player.billing.granted(account_id, DOLLAR, console.clock()))
+        assert await stream.event() == "gone"
 
 
 # --- the card of a person

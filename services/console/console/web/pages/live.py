@@ -71,9 +71,11 @@ async def _money_events(edge: Edge, token: str, account_id: UUID) -> AsyncIterat
             yield "event: gone\ndata: \n\n"
             return
         membership = await edge.view.membership(account_id)
-        organization_id = membership.organization_id if membership is not None else account_id
+        watched = {money_of(account_id)}
+        if membership is not None:
+            watched |= {membership.organization_id, money_of(membership.organization_id)}
         # Whatever commits from now on is noticed, and whatever did before is seen by who is told now.
-        with edge.changes.watch(organization_id, money_of(organization_id), money_of(account_id)) as watch:
+        with edge.changes.watch(*watched) as watch:
             yield "event: changed\ndata: \n\n"
             await watch.changed(_HEARTBEAT)
         await asyncio.sleep(_MONEY_PAUSE)

@@ -37,6 +37,10 @@ is in no field of ours.
   card.mount(place);
   card.on("change", (event) => complain(event && event.error ? event.error.message : ""));
 
+  form.closest("details").addEventListener("toggle", (event) => {
+    if (event.target.open) card.focus();
+  });
+
   const reference = async () => {
     try {
       const answer = await stripe.createPaymentMethod({ type: "card", card });
