@@ -4,19 +4,22 @@ does, the books are looked at after it."""
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import TypeVar
 from uuid import UUID
 
+from billing.domain import charges
 from billing.domain.books import Books, Cause
+from billing.domain.chains import DRAW_ORDER
 from billing.domain.charges import usage_id_of
-from billing.domain.ledger import LedgerAccount
+from billing.domain.ledger import EntryKind, Ledger, LedgerAccount
 from billing.domain.payers import CARD, CREDIT, Card, Payer
 from billing.domain.paying import conclude
 from billing.domain.payments import Failed, Payment, Settled, Succeeded
-from billing.domain.terms import DOLLAR, Terms
+from billing.domain.spending import month_of
+from billing.domain.terms import Terms
 from billing.handlers import REACTIONS
 from contracts import (
     AccountProfile,
@@ -25,6 +28,8 @@ from contracts import (
     Command,
     CommandRefused,
     DetachCard,
+    FundsExhausted,
+    FundsRestored,
     MemberJoined,
     MemberLeft,
     OrganizationCreated,
@@ -69,6 +74,49 @@ def usage(
     )
 
 
+class WatchedLedger(Ledger):
+    """Looks, whenever something is drawn or written off, whether somebody else was to pay."""
+
+    def __init__(self, books: Books) -> None:
+        super().__init__()
+        self._books = books
+
+    def move(
+        self,
+        amount: int,
+        source: LedgerAccount,
+        target: LedgerAccount,
+        *,
+        kind: EntryKind,
+        cause_id: UUID,
+        subject_id: UUID,
+        now: datetime,
+    ) -> None:
+        if amount and kind in ("usage", "write_off"):
+            parts = [each for each in self._books.charges.values() if each.usage_id == subject_id and not each.is_gone]
+            drawing = [each for each in parts if each.waiting >= amount]
+            assert any(not self._is_before(source.kind, each) for each in drawing), f"{source.kind} was not to pay"
+        super().move(amount, source, target, kind=kind, cause_id=cause_id, subject_id=subject_id, now=now)
+
+    def _is_before(self, kind: str, charge: charges.Charge) -> bool:
+        """Whether something could pay that comes before this kind of source."""
+        able = []
+        if charge.organization_id is not None:
+            organization = self._books.payer(charge.organization_id, "organization")
+            cap = self._books.spending.caps.get((charge.organization_id, charge.account_id))
+            month = (charge.organization_id, charge.account_id, month_of(charge.used_from))
+            if cap is None or self._books.spending.spent.get(month, 0) < cap:
+                able += _able(organization, "organization_credit", "organization_card")
+        able += _able(self._books.payer(charge.account_id, "account"), "member_credit", "member_card")
+        before = DRAW_ORDER if kind == "write_off" else DRAW_ORDER[: DRAW_ORDER.index(kind)]  # type: ignore[arg-type]
+        return any(each in before for each in able)
+
+
+def _able(payer: Payer, credit: SourceKind, card: SourceKind) -> list[SourceKind]:
+    has_card = payer.block > 0 or (payer.card is not None and payer.card.declined is None)
+    return [credit] * (payer.credit > 0) + [card] * has_card
+
+
 @dataclass
 class Desk:
     """Billing, its clock, its bank, and everything that it has told."""
@@ -79,6 +127,11 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.books = Books(self.terms, uuid7)
+        self.books.ledger = WatchedLedger(self.books)
+        self.charged: dict[tuple[UUID, int], UsageCharged] = {}
+        """What a reader knows to be charged, by usage and part."""
+        self.stopped: set[UUID] = set()
+        """Accounts that are told that nothing can pay for them."""
         self.versions: Counter[UUID] = Counter()
         """The newest of each payer."""
         self._organizations: Counter[UUID] = Counter()
@@ -86,6 +139,7 @@ class Desk:
         self._meters = count()
         self._booked: Counter[LedgerAccount] = Counter()
         self._looked_at = 0
+        self._asked = 0
 
     # --- what is told to billing
 
@@ -101,7 +155,7 @@ class Desk:
         except Refused as refusal:
             assert isinstance(message, Command)
             decisions = [refusal.answer(message, str(message_id))]
-        return self._tell(each.fact if isinstance(each, AnswerTo) else each for each in decisions)
+        return self.tell(each.fact if isinstance(each, AnswerTo) else each for each in decisions)
 
     def organization(self, owner_id: UUID | None = None) -> tuple[UUID, UUID]:
         """A new one, and its owner, who is no member yet as far as billing has heard."""
@@ -192,9 +246,10 @@ class Desk:
         """The answer to a payment."""
         if settled.payment in self.pending:
             self.pending.remove(settled.payment)
+            self._asked -= 1
         payment = settled.payment
         cause = Cause(payment.payment_id, payment.cause_id, payment.correlation_id, self.now)
-        return self._tell(conclude(self.books, settled, cause))
+        return self.tell(conclude(self.books, settled, cause))
 
     def bank_agrees(self) -> list[Message]:
         """To the payment that waits the longest."""
@@ -249,7 +304,7 @@ class Desk:
         )
         return [(part.organization_id, part.used_from, part.used_until) for part in parts]
 
-    def _tell(self, facts: Iterable[Message]) -> list[Message]:
+    def tell(self, facts: Iterable[Message]) -> list[Message]:
         told = list(facts)
         for fact in told:
             self._listen(fact)
@@ -262,6 +317,7 @@ class Desk:
         if isinstance(fact, PayerFact):
             self._heard(fact.payer_id, fact.version)
         elif isinstance(fact, AccountFact):
+            self._keep(fact)
             if isinstance(fact, Charge):
                 assert fact.amount == sum(share.amount for share in fact.shares) + fact.written_off
                 assert all(share.amount > 0 for share in fact.shares)
@@ -269,6 +325,22 @@ class Desk:
                     if payer_id != fact.account_id:
                         self._heard(payer_id, version)
             self._heard(fact.account_id, fact.version)
+
+    def _keep(self, fact: AccountFact) -> None:
+        """As a reader does."""
+        match fact:
+            case UsageCharged():
+                assert (fact.usage_id, fact.part) not in self.charged, "a part is charged once"
+                self.charged[(fact.usage_id, fact.part)] = fact
+            case ChargeReversed():
+                before = self.charged.pop((fact.usage_id, fact.part))
+                assert (before.amount, before.written_off) == (fact.amount, fact.written_off)
+                assert shares_of(before) == shares_of(fact)
+            case FundsExhausted():
+                assert fact.account_id not in self.stopped, "that is told once"
+                self.stopped.add(fact.account_id)
+            case FundsRestored():
+                self.stopped.remove(fact.account_id)
 
     def _heard(self, payer_id: UUID, version: int) -> None:
         assert version > self.versions[payer_id], "a payer's versions only grow"
@@ -287,9 +359,37 @@ class Desk:
         for charge in charges:
             assert charge.amount == sum(charge.paid.values()) + charge.waiting + charge.written_off
             assert min(charge.waiting, charge.written_off, *charge.paid.values(), charge.amount) >= 0
+        assert self.charged.keys() == {(charge.usage_id, charge.part) for charge in charges if charge.is_told}
+        for charge in charges:
+            assert charge.is_told == (not charge.waiting)
+            if charge.waiting:
+                payers = self.books.payers_of(charge.account_id, charge.organization_id)
+                assert any(payer.charging_id is not None for payer in payers), "it waits for a card, or not at all"
+        self._look_at_payments()
+        self._look_at_spending(charges)
         earned = sum(charge.amount - charge.waiting for charge in charges)
         assert self.account("revenue") == earned
         assert self.account("write_off") == -sum(charge.written_off for charge in charges)
+
+    def _look_at_spending(self, charges: Iterable[charges.Charge]) -> None:
+        """What members have drawn from their organizations, month by month."""
+        spent: Counter[tuple[UUID, UUID, date]] = Counter()
+        for charge in charges:
+            if charge.organization_id is not None:
+                place = charge.organization_id, charge.account_id, month_of(charge.used_from)
+                spent[place] += charge.paid.get("organization_credit", 0) + charge.paid.get("organization_card", 0)
+        assert +spent == +Counter(self.books.spending.spent)
+
+    def _look_at_payments(self) -> None:
+        """Those that are new are asked of cards on file; and a card is charged by one at a time."""
+        for payment in self.pending[self._asked :]:
+            card = self.payer(payment.payer_id).card if payment.purpose != "card" else None
+            assert payment.purpose == "card" or (card and card.card_id == payment.card_id and not card.declined)
+        self._asked = len(self.pending)
+        blocks = {payment.payer_id: payment.payment_id for payment in self.pending if payment.purpose == "block"}
+        charging = {payer.payer_id: payer.charging_id for payer in self.books.payers.values() if payer.charging_id}
+        assert blocks == charging
+        assert sum(payment.purpose == "block" for payment in self.pending) == len(blocks)
 
     def _membership(self, organization_id: UUID, account_id: UUID) -> UUID:
         """Of the one stay that most tests need."""
@@ -310,10 +410,6 @@ def agreed(payment: Payment) -> Succeeded:
 
 def refusals(told: Iterable[Message]) -> list[str]:
     return [fact.reason for fact in of_type(told, CommandRefused)]
-
-
-def dollars(amount: float) -> int:
-    return round(amount * DOLLAR)
 
 
 def _kind(payer_id: UUID, actor_id: UUID) -> PayerKind:

@@ -54,7 +54,7 @@ class Books:
         """To be asked of the payment provider."""
         self.ledger = Ledger()
         self.is_complete = False
-        """Whether everybody is here whose money may be touched. Then a payer that is not here is a mistake, no new one."""
+        """Whether everybody is here whose money may be touched: a payer that is not here is no new one, then."""
 
     def payer(self, payer_id: UUID, kind: PayerKind) -> Payer:
         """The payer; one who has nothing, if this is the first that is heard of it. Raises LookupError for one that
