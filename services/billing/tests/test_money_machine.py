@@ -12,7 +12,7 @@ from uuid import UUID
 from billing_desk import Desk, agreed, usage
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from billing.domain.books import Cause
 from billing.domain.charges import amount_of, usage_id_of
@@ -35,7 +35,9 @@ ORGANIZATIONS = st.integers(0, 1)
 PAYERS = st.sampled_from([0, 0, 1, 1, 2, 3, 4])
 """The organizations, and the accounts."""
 AGO = st.sampled_from([0, 0, 0, 1, 2, 4, 8])
+TICKS = st.sampled_from([1, 2, 6, 0])
 MOSTLY = st.sampled_from([True, True, False])
+LATE = st.sampled_from([False, False, True])
 
 
 @dataclass
@@ -63,53 +65,68 @@ class Money(RuleBasedStateMachine):
         self.recorded: list[UsageRecorded] = []
         """That billing was told, each once."""
         for number, account_id in enumerate(self.accounts):
-            self.joins(number, 0 if number < 2 else 1)
+            self.moves(number, 0 if number < 2 else 1)
             self.desk.verified(account_id, f"{number}@example.com")
         while self.under_way:
             self.arrives(0)
         self.desk.has_card(self.organizations[0], self.owners[self.organizations[0]])
         self.desk.has_card(self.accounts[0], self.accounts[0])
-        self.desk.has_credit(self.organizations[1], 12_345)
+        self.uses(0, [5_000], ago=0, ticks=0, late=False)
+        self.desk.bank_agrees()
+        for organization_id in self.organizations:
+            self.desk.has_credit(organization_id, 12_345)
 
     # --- membership and meters
 
     @rule(account=ACCOUNTS, organization=ORGANIZATIONS)
-    def joins(self, account: int, organization: int) -> None:
+    def moves(self, account: int, organization: int) -> None:
+        """Out of the organization that they are in; or into this one."""
         account_id, organization_id = self.accounts[account], self.organizations[organization]
-        if self._home(account_id) is None:
+        if stay := self._home(account_id):
+            stay.end = self.desk.now
+            self.under_way.append(self.desk.left(stay.organization_id, account_id, stay.end, stay.membership_id))
+        else:
             stay = Stay(organization_id, account_id, self.desk.now)
             self.stays.append(stay)
             self.under_way.append(self.desk.joined(organization_id, account_id, stay.begin, stay.membership_id))
 
-    @rule(account=ACCOUNTS)
-    def leaves(self, account: int) -> None:
-        if stay := self._home(self.accounts[account]):
-            stay.end = self.desk.now
-            self.under_way.append(self.desk.left(stay.organization_id, stay.account_id, stay.end, stay.membership_id))
-
-    @rule(account=ACCOUNTS, amount=AMOUNTS, ago=AGO, ticks=st.integers(0, 6), at_once=MOSTLY)
-    def uses(self, account: int, amount: int, ago: int, ticks: int, at_once: bool) -> None:
+    @rule(account=ACCOUNTS, amounts=st.lists(AMOUNTS, min_size=1, max_size=4), ago=AGO, ticks=TICKS, late=LATE)
+    def uses(self, account: int, amounts: list[int], ago: int, ticks: int, late: bool) -> None:
         until = self.desk.now - ago * TICK
-        recorded = usage(self.accounts[account], amount, until - ticks * TICK, until, meter_id=str(len(self.recorded)))
-        self.recorded.append(recorded)
-        self.under_way.append(recorded)
-        if at_once:
-            self.arrives(-1)
+        for amount in amounts:
+            meter_id = str(len(self.recorded))
+            recorded = usage(self.accounts[account], amount, until - ticks * TICK, until, meter_id=meter_id)
+            self.recorded.append(recorded)
+            self.under_way.append(recorded)
+            if not late:
+                self.arrives(-1)
 
     @rule(number=NUMBERS)
     def is_told_again(self, number: int) -> None:
         if self.recorded:
             self.under_way.append(self.recorded[number % len(self.recorded)])
 
-    @precondition(lambda self: self.under_way)
-    @rule(number=NUMBERS)
-    def arrives(self, number: int) -> None:
-        self.desk.handle(self.under_way.pop(number % len(self.under_way)))
+    @rule(numbers=st.lists(NUMBERS, min_size=1, max_size=3))
+    def arrive(self, numbers: list[int]) -> None:
+        for number in numbers:
+            if self.under_way:
+                self.arrives(number % len(self.under_way))
 
-    @rule(ticks=st.integers(1, 6))
-    def time_passes(self, ticks: int) -> None:
-        """And the timer looks at the clock."""
+    def arrives(self, number: int) -> None:
+        self.desk.handle(self.under_way.pop(number))
+
+    @rule(
+        ticks=st.integers(1, 6),
+        amounts=st.lists(st.tuples(ACCOUNTS, AMOUNTS), min_size=1, max_size=4),
+        bank=st.sampled_from(["agrees", "agrees", "declines", "is silent"]),
+    )
+    def time_passes(self, ticks: int, amounts: list[tuple[int, int]], bank: str) -> None:
+        """Instances run, the bank does its work, and the timer looks at the clock."""
         self.desk.now += ticks * TICK
+        for account, amount in amounts:
+            self.uses(account, [amount], ago=0, ticks=ticks, late=False)
+        if bank != "is silent":
+            self.the_bank_answers([0, 0], agrees=bank == "agrees")
         self.desk.tell(restore_funds(self.desk.books, Context(uuid7(), "timer", "timer", "timer", self.desk.now)))
 
     # --- people
@@ -118,28 +135,26 @@ class Money(RuleBasedStateMachine):
     def proves(self, account: int, address: int) -> None:
         self.desk.verified(self.accounts[account], f"{address}@example.com")
 
-    @rule(organization=ORGANIZATIONS, amount=AMOUNTS.filter(bool))
-    def has_bought_credit(self, organization: int, amount: int) -> None:
-        self.desk.has_credit(self.organizations[organization], amount)
-
-    @rule(organization=ORGANIZATIONS)
-    def buys_credit(self, organization: int) -> None:
+    @rule(organization=ORGANIZATIONS, amount=st.sampled_from([1, 9_999, 20_000, 60_000]))
+    def buys_credit(self, organization: int, amount: int) -> None:
         organization_id = self.organizations[organization]
-        self.desk.asks_top_up(organization_id, self.owners[organization_id], 20_000)
+        if amount == 20_000:
+            self.desk.asks_top_up(organization_id, self.owners[organization_id], amount)
+        else:
+            self.desk.has_credit(organization_id, amount)
 
-    @rule(payer=PAYERS, card=st.integers(0, 1), at_once=st.booleans())
-    def puts_a_card_on_file(self, payer: int, card: int, at_once: bool) -> None:
-        self.desk.asks_card(*self._payer(payer), f"pm_{card}")
-        if at_once:
-            self.the_bank_answers(-1, agrees=True)
-
-    @rule(payer=PAYERS)
-    def removes_the_card(self, payer: int) -> None:
-        self.desk.removes_card(*self._payer(payer))
-
-    @rule(payer=PAYERS)
-    def tries_the_card_again(self, payer: int) -> None:
-        self.desk.retries_card(*self._payer(payer))
+    @rule(payer=PAYERS, deed=st.sampled_from(["has", "has", "asks", "removes", "retries"]), card=st.integers(0, 1))
+    def sees_to_a_card(self, payer: int, deed: str, card: int) -> None:
+        whose = self._payer(payer)
+        match deed:
+            case "has":
+                self.desk.has_card(*whose, f"pm_{card}")
+            case "asks":
+                self.desk.asks_card(*whose, f"pm_{card}")
+            case "removes":
+                self.desk.removes_card(*whose)
+            case "retries":
+                self.desk.retries_card(*whose)
 
     @rule(organization=ORGANIZATIONS, account=ACCOUNTS, cap=st.sampled_from([None, 0, 4_000, 12_000, 30_000, -1]))
     def caps(self, organization: int, account: int, cap: int | None) -> None:
@@ -148,11 +163,12 @@ class Money(RuleBasedStateMachine):
 
     # --- the bank
 
-    @precondition(lambda self: self.desk.pending)
-    @rule(number=NUMBERS, agrees=MOSTLY)
-    def the_bank_answers(self, number: int, agrees: bool) -> None:
-        payment = self.desk.pending[number % len(self.desk.pending)]
-        self.desk.bank_says(agreed(payment) if agrees else Failed(payment, "insufficient_funds"))
+    @rule(numbers=st.lists(NUMBERS, min_size=1, max_size=3), agrees=MOSTLY)
+    def the_bank_answers(self, numbers: list[int], agrees: bool) -> None:
+        for number in numbers:
+            if self.desk.pending:
+                payment = self.desk.pending[number % len(self.desk.pending)]
+                self.desk.bank_says(agreed(payment) if agrees else Failed(payment, "insufficient_funds"))
 
     # --- what holds
 
@@ -227,5 +243,5 @@ class Money(RuleBasedStateMachine):
         return account_id, account_id
 
 
-Money.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None, derandomize=True)
+Money.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None, derandomize=True)
 test_money = Money.TestCase
