@@ -2,6 +2,7 @@
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolIsBusy
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from postroom.settings import ServiceSettings
@@ -73,7 +74,7 @@ def _is_outage_state(state: str | None) -> bool:
 
 def _is_outage_of_connection(error: BaseException) -> bool:
     errors = [error, error.__cause__]
-    if any(isinstance(e, OSError | TimeoutError | asyncpg.PostgresConnectionError) for e in errors):
+    if any(isinstance(e, OSError | TimeoutError | PoolIsBusy | asyncpg.PostgresConnectionError) for e in errors):
         return True
     # asyncpg's own complaint about a connection that is closed under its feet.
     return any(isinstance(e, asyncpg.InterfaceError) and "clos" in str(e) for e in errors)

@@ -46,6 +46,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _ELEMENT = Path(__file__).parent / "element.js"
 _LONGEST_KEY = 255
 _INTENTS = "/v1/payment_intents"
+_CONFIRM = f"{_INTENTS}/{{id}}/confirm"
+_CONFIRMED = re.compile(rf"{_INTENTS}/(pi_\w+)/confirm")
 _PATHS = re.compile(
     r"/v1/(customers|payment_methods|setup_intents|payment_intents|charges|refunds|events)"
     r"(/\{id\}(/(attach|detach|confirm|cancel|capture))?)?"
@@ -98,6 +100,7 @@ class Proxy:
 
     def app(self) -> web.Application:
         app = web.Application(middlewares=[self._serve])
+        app.router.add_post(_CONFIRM, server.api_extra(_confirm, _CONFIRM))  # In the place of localstripe's own.
         app.router.add_route("GET", _INTENTS, self._list_intents)
         for route in server.app.router.routes():
             path = route.resource.canonical if route.resource is not None else ""
@@ -178,8 +181,10 @@ class Proxy:
         """The answer, and whether it is the last word under its key: what was refused before anything was begun may be
         asked again."""
         data = await server.get_post_data(request) or {} if request.method == "POST" else {}
+        data = _of_intent(request.path) | data
         try:
-            self._require_good_card(data)
+            if request.path != _INTENTS or data.get("confirm") == "true":
+                self._require_good_card(data)
             response = await handler(request)
             assert isinstance(response, web.Response)
             missing = authentication_missing(response, data)
@@ -260,6 +265,18 @@ def name_of(thing: object) -> str | None:
     """Under which localstripe knows an object; None for anything else."""
     name = f"{thing.object}:{thing.id}" if isinstance(thing, StripeObject) and hasattr(thing, "id") else ""
     return name if name in store else None
+
+
+def _confirm(id: str, off_session: str | None = None, **more: Any) -> Any:  # noqa: A002
+    """localstripe knows `off_session` where an intent is made, and not where it is confirmed."""
+    return PaymentIntent._api_confirm(id, **more)
+
+
+def _of_intent(path: str) -> dict[str, Any]:
+    """What an intent that is confirmed said of its card when it was made."""
+    confirmed = _CONFIRMED.fullmatch(path)
+    intent = store.get(f"payment_intent:{confirmed[1]}") if confirmed else None
+    return {} if intent is None else {"payment_method": intent.payment_method, "customer": intent.customer}
 
 
 def _paid() -> list[Charge]:

@@ -100,8 +100,9 @@ def top_up(command: TopUpCredit, books: Books, context: Context) -> Facts:
 
 def attach_card(command: AttachCard, books: Books, context: Context) -> Facts:
     """Has the provider check the card; it is on file when it is good."""
-    _payer(command, books, context)
-    books.ask(_payment("card", command, command.card_id, 0, context))
+    payer, payment = _payer(command, books, context), _payment("card", command, command.card_id, 0, context)
+    books.ask(payment)
+    payer.attaching_id, payer.is_changed = payment.payment_id, True
     return ()
 
 
@@ -109,9 +110,8 @@ def detach_card(command: DetachCard, books: Books, context: Context) -> Facts:
     """Takes the card off file. What it was charged already is still used up."""
     payer = _payer(command, books, context)
     card_id = _card(payer).card_id
-    payer.card = None
-    of_payer = _of(payer)
-    detached = CardDetached(**of_payer, card_id=card_id, detached_at=context.now)
+    payer.card = payer.attaching_id = None
+    detached = CardDetached(**_of(payer), card_id=card_id, detached_at=context.now)
     return [detached, *paying.resume(books, payer, _cause(context))]
 
 
@@ -156,7 +156,7 @@ def charge_usage(usage: UsageRecorded, books: Books, context: Context) -> Facts:
 
 
 def restore_funds(books: Books, context: Context) -> Facts:
-    """The month has turned, and with it the caps. The books hold the accounts that it matters to."""
+    """Time has passed, and somebody may be paid for again. The books hold the accounts that it matters to."""
     for account in [payer for payer in books.payers.values() if payer.kind == "account"]:
         yield from judge(books, account.payer_id, _cause(context))
 

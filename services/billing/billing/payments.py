@@ -1,7 +1,8 @@
-"""Payments are made: each is asked of the provider by its own id, until it is known what became of it.
+"""Payments are made: each by an intent of its own at the provider, until it is known what became of it.
 
-A process that is killed leaves a payment behind whose lease ends; the next asks again with the same id, and so finds
-out. What became of a payment, and what follows from it, is booked in one transaction, once.
+An intent is made, which charges nothing; its id is written down; then it is confirmed, which charges the card once.
+A process that is killed leaves a payment behind whose lease ends; the next goes on with the intent that stands there.
+What became of a payment, and what follows from it, is booked in one transaction, once.
 """
 
 import asyncio
@@ -9,31 +10,29 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.domain.books import Cause
 from billing.domain.paying import conclude
-from billing.domain.payments import Failed, Payment, Settled
+from billing.domain.payments import NOT_ON_FILE, Failed, Payment, Settled
 from billing.provider import ProviderAway
 from billing.store import payments as rows
 from billing.store.books import BookStore
 from billing.store.payments import ClaimedPayment
-from postroom import Room
+from postroom import Room, WorkTransaction
 from postroom.database import is_outage
 
 log = structlog.get_logger()
 
-_AT_A_TIME = 8
+_AT_A_TIME = 4
+"""Fewer than the connections of the service's pool, which the messages need as well."""
 _LONGEST_WAIT = 60.0
 """Seconds between two attempts."""
-NOT_ON_FILE = "card_not_on_file"
-"""Why a payment is not even asked for: the card was taken off file, or replaced, or declined, in the meantime."""
-
 _LOCK_CARD = text("""
     SELECT card_id, card_declined, customer_id FROM payers WHERE payer_id = :payer_id FOR UPDATE
 """)
@@ -42,15 +41,27 @@ _KEEP_CUSTOMER = text("UPDATE payers SET customer_id = :customer_id WHERE payer_
 
 
 class Provider(Protocol):
-    """Who makes payments."""
+    """Who makes payments. What raises ProviderAway may have been done, or not: it is asked again."""
 
     async def customer(self, payer_id: UUID, payer_kind: str) -> str:
-        """Who the payer is to the provider; always the same. Raises ProviderAway."""
+        """Who the payer is to the provider; always the same."""
         ...
 
-    async def make(self, payment: Payment, customer_id: str, now: datetime) -> Settled:
-        """Makes it, if it was not made before, and says what became of it. Raises ProviderAway while that is not
-        known."""
+    async def check(self, payment: Payment, customer_id: str) -> Settled:
+        """Whether a card is good, to be kept. Nothing is charged."""
+        ...
+
+    async def prepare(self, payment: Payment, customer_id: str) -> str:
+        """Makes an intent to charge the card, which charges nothing yet, and answers its id."""
+        ...
+
+    async def confirm(self, payment: Payment, intent_id: str) -> Settled:
+        """Charges the card by the intent, unless it was charged by it, or cannot be; what came of it. An intent charges
+        once, however often it is confirmed."""
+        ...
+
+    async def cancel(self, payment: Payment, intent_id: str) -> Settled:
+        """Sees to it that the card is not charged by the intent; Succeeded where it was."""
         ...
 
     async def close(self) -> None:
@@ -86,7 +97,8 @@ class Payments:
                 if not await self.make_due(room):
                     await room.woken(self._pace.interval)
         finally:
-            await self._provider.close()
+            if room.stopping.is_set():  # Otherwise this is started again.
+                await self._provider.close()
 
     async def make_due(self, room: Room) -> int:
         """Sees to some of the payments that are due, and answers how many they were."""
@@ -103,7 +115,7 @@ class Payments:
     async def _see_to(self, room: Room, claimed: ClaimedPayment) -> None:
         payment = claimed.payment
         try:
-            settled = await self._made(room, claimed)
+            settled = await self._made(room, payment)
         except Exception as error:
             # Whatever it is, it is about this payment, and must not hold up the others.
             known = isinstance(error, ProviderAway) or is_outage(error)
@@ -111,7 +123,8 @@ class Payments:
             (log.warning if known else log.error)("payment waits", payment_id=str(payment.payment_id), why=why)
             await self._put_off(room, claimed)
             return
-        await self._book(room, settled)
+        if settled is not None:
+            await self._book(room, settled)
 
     async def _put_off(self, room: Room, claimed: ClaimedPayment) -> None:
         wait = min(0.25 * 2.0 ** min(claimed.attempts, 16), _LONGEST_WAIT) * (1 - self._spread() / 2)
@@ -124,17 +137,32 @@ class Payments:
                 raise
             # Its lease ends, and it is asked for again.
 
-    async def _made(self, room: Room, claimed: ClaimedPayment) -> Settled:
-        payment = claimed.payment
+    async def _made(self, room: Room, payment: Payment) -> Settled | None:
+        """What became of it; none where that is booked already."""
         async with room.transaction() as transaction:
             row = (await transaction.connection.execute(_LOCK_CARD, {"payer_id": payment.payer_id})).one()
-            if not claimed.is_sent:
-                # Under the payer's lock: who takes a card off file is before this, or after the payment was sent.
-                if payment.purpose != "card" and (row.card_id != payment.card_id or row.card_declined is not None):
-                    return Failed(payment, NOT_ON_FILE)
-                await rows.send(transaction.connection, payment.payment_id)
+            locked = await rows.lock(transaction.connection, payment.payment_id)
+            if locked is None:
+                return None
+            is_charged = payment.purpose != "card"
+            if is_charged and locked.intent_id is None and not _is_on_file(row, payment):
+                await self._book_in(transaction, Failed(payment, NOT_ON_FILE), room.clock())
+                return None
         customer_id = row.customer_id or await self._customer(room, payment)
-        return await self._provider.make(payment, customer_id, room.clock())
+        if not is_charged:
+            return await self._provider.check(payment, customer_id)
+        intent_id = locked.intent_id or await self._provider.prepare(payment, customer_id)
+        async with room.transaction() as transaction:
+            # Under the payer's lock: who takes a card off file is before this, or after the card was being charged.
+            row = (await transaction.connection.execute(_LOCK_CARD, {"payer_id": payment.payer_id})).one()
+            locked = await rows.lock(transaction.connection, payment.payment_id)
+            if locked is None:
+                return None
+            intent_id = locked.intent_id or intent_id
+            await rows.send(transaction.connection, payment.payment_id, intent_id)
+        if not _is_on_file(row, payment):
+            return await self._provider.cancel(payment, intent_id)
+        return await self._provider.confirm(payment, intent_id)
 
     async def _customer(self, room: Room, payment: Payment) -> str:
         customer_id = await self._provider.customer(payment.payer_id, payment.payer_kind)
@@ -158,17 +186,22 @@ class Payments:
         log.info("payment", payment_id=str(payment.payment_id), purpose=payment.purpose, failed=failed)
 
     async def _book_once(self, room: Room, settled: Settled) -> None:
-        payment, now = settled.payment, room.clock()
         async with room.transaction() as transaction:
-            if not await rows.end(transaction.connection, settled, now):
-                return  # Another process has.
-            books = await self._store.load(transaction.connection, [settled])
-            cause = Cause(payment.payment_id, payment.cause_id, payment.correlation_id, now)
-            facts = list(conclude(books, settled, cause))
-            await self._store.save(transaction.connection, books)
-            await transaction.publish(
-                facts, correlation_id=payment.correlation_id, causation_id=payment.cause_id, now=now
-            )
+            await self._book_in(transaction, settled, room.clock())
+
+    async def _book_in(self, transaction: WorkTransaction, settled: Settled, now: datetime) -> None:
+        payment = settled.payment
+        if not await rows.end(transaction.connection, settled, now):
+            return  # Another process has.
+        books = await self._store.load(transaction.connection, [settled])
+        cause = Cause(payment.payment_id, payment.cause_id, payment.correlation_id, now)
+        facts = list(conclude(books, settled, cause))
+        await self._store.save(transaction.connection, books)
+        await transaction.publish(facts, correlation_id=payment.correlation_id, causation_id=payment.cause_id, now=now)
+
+
+def _is_on_file(row: Row[Any], payment: Payment) -> bool:
+    return bool(row.card_id == payment.card_id and row.card_declined is None)
 
 
 async def _keep_customer(connection: AsyncConnection, payer_id: UUID, customer_id: str) -> None:

@@ -1,22 +1,19 @@
 """The payment provider, by Stripe's own library. What it says is put in billing's words, and nothing is decided here.
 
-Every request that makes something has an idempotency key, derived from the payment: asked again, Stripe answers what it
-answered before, and nothing is made twice. It forgets keys after a day or so; a payment that is older is looked for
-before it is asked for again.
+Money moves by payment intents: one is made, its id is kept, and then it is confirmed. Stripe confirms an intent once,
+so nothing is charged twice, however long ago it was asked for and whatever was lost. What else is made has an
+idempotency key, derived from the payment: asked again, Stripe answers what it answered before.
 """
 
 import logging
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import stripe
 
 from billing.domain.payers import Card
-from billing.domain.payments import Failed, Payment, Settled, Succeeded
+from billing.domain.payments import NOT_ON_FILE, Failed, Payment, Settled, Succeeded
 
-_KEYS_LIVE = timedelta(hours=20)
-"""Stripe: at least 24 hours."""
 _API_VERSION = "2024-06-20"
 """Requests and answers are of this version of Stripe's API, whatever the account's own is, or the library's."""
 _MICROS_PER_CENT = 10_000
@@ -60,15 +57,71 @@ class Stripe:
             raise _away(error) from error
         return made.id
 
-    async def make(self, payment: Payment, customer_id: str, now: datetime) -> Settled:
-        """Has it made, or finds out what became of it when it was asked for before. Raises ProviderAway."""
+    # --- money
+
+    async def prepare(self, payment: Payment, customer_id: str) -> str:
+        """An intent to charge the card, which charges nothing yet; the same for the same payment, as far as Stripe
+        remembers. Raises ProviderAway."""
+        asked: Any = {  # The library's types are those of its own version.
+            "amount": payment.amount // _MICROS_PER_CENT,
+            "currency": "usd",
+            "customer": customer_id,
+            "payment_method": payment.card_id,
+            "payment_method_types": ["card"],
+            "metadata": {"payment_id": str(payment.payment_id), "purpose": payment.purpose},
+        }
         try:
-            if payment.purpose == "card":
-                return await self._check(payment, customer_id)
-            return await self._charge(payment, customer_id, now)
+            intent = await self._client.v1.payment_intents.create_async(
+                asked, {"idempotency_key": str(payment.payment_id)}
+            )
+        except stripe.StripeError as error:
+            raise _away(error) from error
+        return intent.id
+
+    async def confirm(self, payment: Payment, intent_id: str) -> Settled:
+        """Charges the card by the intent, unless it was charged by it, or cannot be; what came of it. An intent charges
+        once, whatever is asked of it. Raises ProviderAway."""
+        try:
+            intent: Any = await self._client.v1.payment_intents.retrieve_async(intent_id)
+            if intent.status == "requires_confirmation":
+                intent = await self._client.v1.payment_intents.confirm_async(intent_id, {"off_session": True})
         except stripe.CardError as error:
-            code = str(getattr(error.error, "decline_code", None) or error.code or "card_declined")
-            return Failed(payment, code, needs_cardholder=_CARDHOLDER in (code, error.code))
+            return _declined(payment, error)
+        except stripe.StripeError as error:
+            raise _away(error) from error
+        if intent.status == "succeeded":
+            return Succeeded(payment)
+        if intent.status == "processing":
+            raise ProviderAway("The payment is being processed.")
+        if intent.status == "requires_action":
+            settled = await self.cancel(payment, intent_id)  # Nobody must come back to it later.
+            failed = isinstance(settled, Failed)
+            return Failed(payment, _CARDHOLDER, needs_cardholder=True) if failed else settled
+        last = getattr(intent, "last_payment_error", None)
+        code = getattr(last, "decline_code", None) or getattr(last, "code", None)
+        return Failed(payment, str(code or "card_declined"), needs_cardholder=code == _CARDHOLDER)
+
+    async def cancel(self, payment: Payment, intent_id: str) -> Settled:
+        """Sees to it that the card is not charged by the intent; Succeeded where it was already. Raises
+        ProviderAway."""
+        try:
+            intent: Any = await self._client.v1.payment_intents.retrieve_async(intent_id)
+            if intent.status == "succeeded":
+                return Succeeded(payment)
+            if intent.status != "canceled":
+                await self._client.v1.payment_intents.cancel_async(intent_id)
+        except stripe.StripeError as error:
+            raise _away(error) from error  # Also where it has just succeeded: its state is asked again.
+        return Failed(payment, NOT_ON_FILE)
+
+    # --- cards
+
+    async def check(self, payment: Payment, customer_id: str) -> Settled:
+        """Keeps a card for later, if its bank agrees to that without its holder being there. Raises ProviderAway."""
+        try:
+            return await self._keep(payment, customer_id)
+        except stripe.CardError as error:
+            return _declined(payment, error)
         except stripe.InvalidRequestError as error:
             if error.code in _BUSY:
                 raise _away(error) from error
@@ -76,60 +129,7 @@ class Stripe:
         except stripe.StripeError as error:
             raise _away(error) from error
 
-    # --- money
-
-    async def _charge(self, payment: Payment, customer_id: str, now: datetime) -> Settled:
-        intent: Any = None
-        if now - payment.asked_at > _KEYS_LIVE:
-            intent = await self._find(payment, customer_id)
-        if intent is None:
-            asked: Any = {  # The library's types are those of its own version.
-                "amount": payment.amount // _MICROS_PER_CENT,
-                "currency": "usd",
-                "customer": customer_id,
-                "payment_method": payment.card_id,
-                "payment_method_types": ["card"],
-                "off_session": True,
-                "confirm": True,
-                "metadata": {"payment_id": str(payment.payment_id), "purpose": payment.purpose},
-            }
-            intent = await self._client.v1.payment_intents.create_async(
-                asked, {"idempotency_key": str(payment.payment_id)}
-            )
-        if intent.status != "succeeded":
-            # The answer to a key that was asked with before is that of then.
-            intent = await self._client.v1.payment_intents.retrieve_async(intent.id)
-        return await self._conclude(payment, intent)
-
-    async def _conclude(self, payment: Payment, intent: Any) -> Settled:
-        if intent.status == "succeeded":
-            return Succeeded(payment)
-        if intent.status == "processing":
-            raise ProviderAway("The payment is being processed.")
-        if intent.status != "canceled":
-            # Nobody is there to do what is asked for, and nobody must come back to it later.
-            await self._client.v1.payment_intents.cancel_async(intent.id)
-        error = getattr(intent, "last_payment_error", None)
-        needs_cardholder = intent.status in ("requires_action", "requires_source_action")
-        code = getattr(error, "decline_code", None) or getattr(error, "code", None)
-        return Failed(payment, _CARDHOLDER if needs_cardholder else str(code or "card_declined"), needs_cardholder)
-
-    async def _find(self, payment: Payment, customer_id: str) -> Any:
-        try:
-            found: Any = await self._client.v1.payment_intents.list_async({"customer": customer_id, "limit": 100})
-            async for intent in found.auto_paging_iter():
-                if intent.created < int((payment.asked_at - _KEYS_LIVE).timestamp()):
-                    return None  # The newest come first.
-                if (intent.to_dict()["metadata"] or {}).get("payment_id") == str(payment.payment_id):
-                    return intent
-        except stripe.StripeError as error:
-            raise _away(error) from error  # That it cannot be looked for does not say that there is none.
-        return None
-
-    # --- cards
-
-    async def _check(self, payment: Payment, customer_id: str) -> Settled:
-        """Keeps a card for later, if its bank agrees to that without its holder being there."""
+    async def _keep(self, payment: Payment, customer_id: str) -> Settled:
         assert payment.asked_by is not None
         methods = self._client.v1.payment_methods
         method = await methods.retrieve_async(payment.card_id)
@@ -165,6 +165,11 @@ class Stripe:
                 attached_by=payment.asked_by,
             ),
         )
+
+
+def _declined(payment: Payment, error: stripe.CardError) -> Failed:
+    code = str(getattr(error.error, "decline_code", None) or error.code or "card_declined")
+    return Failed(payment, code, needs_cardholder=_CARDHOLDER in (code, error.code))
 
 
 def _away(error: stripe.StripeError) -> ProviderAway:

@@ -30,8 +30,8 @@ class Settings(ServiceSettings):
     """FundsLow is told when, at the present rate, nothing is left within this."""
 
     restore_interval: timedelta = Field(default=timedelta(seconds=60), gt=timedelta(0))
-    """How often is looked for members whose caps a new month has renewed. Usage of the new month is charged to it at
-    once; this is about telling their instances to go on."""
+    """How often is looked for members without funds whose organization pays again, since a new month has renewed their
+    caps. Usage of the new month is charged to it at once; this is about telling their instances to go on."""
     payment_interval: timedelta = Field(default=timedelta(seconds=1), gt=timedelta(0))
     """How often is looked for payments that nobody has woken us for."""
     payment_lease: timedelta = Field(default=timedelta(seconds=90), gt=timedelta(seconds=60))

@@ -51,6 +51,7 @@ payers = sa.Table(
     sa.Column("card_declined", sa.Text, comment="Why its bank said no; none while it is counted on."),
     sa.Column("customer_id", sa.Text, comment="Who it is to the payment provider."),
     sa.Column("charging_id", UUID(as_uuid=True), comment="The payment by which its card is being charged a block."),
+    sa.Column("attaching_id", UUID(as_uuid=True), comment="The payment by which another card is being put on file."),
     sa.Column("burning_weight", sa.Double, nullable=False, server_default="0", comment="See domain/burning.py."),
     sa.Column("burning_since", sa.DateTime(timezone=True)),
     sa.Column("burning_until", sa.DateTime(timezone=True)),
@@ -80,6 +81,7 @@ charges = sa.Table(
     sa.Column("member_card", sa.BigInteger, nullable=False),
     sa.Column("written_off", sa.BigInteger, nullable=False),
     sa.Column("waiting", sa.BigInteger, nullable=False, comment="Not paid yet: a card is being charged."),
+    sa.Column("forgiven", sa.BigInteger, nullable=False, comment="Was written off once; its account never pays it."),
     sa.Column("is_told", sa.Boolean, nullable=False),
     sa.CheckConstraint(
         "amount = organization_credit + organization_card + member_credit + member_card + written_off + waiting",
@@ -125,6 +127,7 @@ payments = sa.Table(
     sa.Column("state", sa.Text, nullable=False, comment="asked, sent (it may have been made), succeeded, or failed."),
     sa.Column("due_at", sa.DateTime(timezone=True), comment="When it is asked for (again); none when over."),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("intent_id", sa.Text, comment="The one thing at the provider that can be confirmed for it, once."),
     sa.Column("reason", sa.Text, comment="Why it failed, in the provider's code."),
     sa.Column("ended_at", sa.DateTime(timezone=True)),
     sa.CheckConstraint("state IN ('asked', 'sent', 'succeeded', 'failed')", name="known_state"),

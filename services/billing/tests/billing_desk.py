@@ -107,14 +107,15 @@ class WatchedLedger(Ledger):
             month = (charge.organization_id, charge.account_id, month_of(charge.used_from))
             if cap is None or self._books.spending.spent.get(month, 0) < cap:
                 able += _able(organization, "organization_credit", "organization_card")
-        able += _able(self._books.payer(charge.account_id, "account"), "member_credit", "member_card")
+        if charge.waiting > charge.forgiven:
+            able += _able(self._books.payer(charge.account_id, "account"), "member_credit", "member_card")
         before = DRAW_ORDER if kind == "write_off" else DRAW_ORDER[: DRAW_ORDER.index(kind)]  # type: ignore[arg-type]
         return any(each in before for each in able)
 
 
 def _able(payer: Payer, credit: SourceKind, card: SourceKind) -> list[SourceKind]:
-    has_card = payer.block > 0 or (payer.card is not None and payer.card.declined is None)
-    return [credit] * (payer.credit > 0) + [card] * has_card
+    has_card = payer.card is not None and payer.card.declined is None
+    return [credit] * (payer.credit > 0) + [card] * (has_card or payer.block > 0 or payer.charging_id is not None)
 
 
 @dataclass

@@ -6,7 +6,7 @@ from itertools import permutations
 import pytest
 from billing_desk import HOUR, NOON, Desk, of_type, refusals, shares_of, usage
 
-from billing.domain.payments import Failed
+from billing.domain.payments import NOT_ON_FILE, Failed
 from billing.domain.terms import DOLLAR, Terms
 from contracts import (
     AttachCard,
@@ -219,25 +219,25 @@ def test_a_declined_card_is_replaced_by_another(acme: Acme) -> None:
     assert [payment.card_id for payment in desk.pending] == ["pm_good"]
 
 
-def test_what_waits_goes_on_to_the_next_source_when_the_card_is_removed(acme: Acme) -> None:
+def test_what_waits_goes_on_to_the_next_source_when_the_card_was_removed_before_it_was_charged(acme: Acme) -> None:
     desk = acme.desk
     desk.has_trial_credit(acme.member)
     desk.has_card(acme.id, acme.owner)
     desk.uses(acme.member, 1 * DOLLAR)
-    told = desk.removes_card(acme.id, acme.owner)
-    assert [type(fact) for fact in told] == [CardDetached, UsageCharged]
-    assert shares_of(charged(told)) == {"member_credit": 1 * DOLLAR}
+    assert [type(fact) for fact in desk.removes_card(acme.id, acme.owner)] == [CardDetached]
+    (fact,) = desk.bank_declines(NOT_ON_FILE)
+    assert isinstance(fact, UsageCharged)
+    assert shares_of(fact) == {"member_credit": 1 * DOLLAR}
 
 
-def test_a_card_that_was_charged_while_it_was_removed_has_paid_for_what_comes(acme: Acme) -> None:
+def test_a_card_that_was_charged_before_it_was_removed_pays_what_waits_for_it_and_what_comes(acme: Acme) -> None:
     desk = acme.desk
     desk.has_card(acme.id, acme.owner)
     desk.uses(acme.member, 1 * DOLLAR)
-    told = desk.removes_card(acme.id, acme.owner)
-    assert charged(told).written_off == 1 * DOLLAR
-    assert len(of_type(told, FundsExhausted)) == 1
+    assert [type(fact) for fact in desk.removes_card(acme.id, acme.owner)] == [CardDetached]
     told = desk.bank_agrees()
-    assert [type(fact) for fact in told] == [CardCharged, FundsRestored]
+    assert [type(fact) for fact in told] == [CardCharged, UsageCharged]
+    assert shares_of(charged(told)) == {"organization_card": 1 * DOLLAR}
     assert shares_of(charged(desk.uses(acme.member, 1 * DOLLAR))) == {"organization_card": 1 * DOLLAR}
 
 
@@ -598,6 +598,17 @@ def test_what_was_written_off_is_the_organizations_when_it_was_to_pay_after_all(
     assert shares_of(charged(told)) == {"organization_credit": 2 * DOLLAR}
     assert len(of_type(told, FundsRestored)) == 1
     assert desk.account("write_off") == 0
+
+
+def test_what_was_written_off_once_its_account_never_pays(acme: Acme) -> None:
+    desk, newcomer, stay = acme.desk, uuid7(), uuid7()
+    desk.uses(newcomer, 2 * DOLLAR, until=NOON)
+    desk.has_trial_credit(newcomer)
+    desk.handle(desk.joined(acme.id, newcomer, NOON - HOUR, stay))
+    desk.has_credit(acme.id, 50 * DOLLAR)
+    told = desk.handle(desk.left(acme.id, newcomer, NOON - HOUR, stay))
+    assert charged(told).written_off == 2 * DOLLAR
+    assert desk.payer(newcomer).credit == 5 * DOLLAR
 
 
 def test_an_instant_at_which_somebody_joins_is_the_organizations(acme: Acme) -> None:

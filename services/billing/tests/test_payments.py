@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -16,10 +16,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.domain.payers import Card
-from billing.domain.payments import Failed, Payment, Settled, Succeeded
+from billing.domain.payments import NOT_ON_FILE, Failed, Payment, Settled, Succeeded
 from billing.domain.terms import DOLLAR, Terms
 from billing.handlers import REACTIONS
-from billing.payments import NOT_ON_FILE, Pace, Payments
+from billing.payments import Pace, Payments
 from billing.provider import ProviderAway
 from billing.store.books import BookStore
 from billing.store.ledger import balances, differences
@@ -48,40 +48,68 @@ GOOD, DECLINING, ASKING = "pm_good", "pm_declining", "pm_asking"
 
 
 class Bank:
-    """A payment provider that knows keys, as Stripe does, and whose answers can be lost."""
+    """A payment provider whose intents charge once, as Stripe's do, and whose answers can be lost."""
 
     def __init__(self) -> None:
+        self.intents: dict[str, Payment] = {}
         self.charged: Counter[UUID] = Counter()
         """How often money really moved, by payment."""
-        self.answers: dict[UUID, Settled] = {}
+        self.canceled: set[str] = set()
         self.lost = 0
         """How many of the next answers are lost after the deed."""
         self.confused_by: int | None = None
         """An amount at which it answers what nobody has foreseen."""
+        self.in_between: Callable[[], Awaitable[None]] | None = None
+        """What happens, once, when an intent was made and is not confirmed yet."""
+        self._confirmed: set[str] = set()
+        self.is_closed = False
 
     async def customer(self, payer_id: UUID, payer_kind: str) -> str:
         return f"cus_{payer_id.hex}"
 
-    async def make(self, payment: Payment, customer_id: str, now: datetime) -> Settled:
+    async def check(self, payment: Payment, customer_id: str) -> Settled:
+        assert customer_id == f"cus_{payment.payer_id.hex}"
+        assert payment.asked_by is not None
+        self._answer()
+        return Succeeded(payment, Card(payment.card_id, "visa", "4242", 4, 2030, payment.asked_by))
+
+    async def prepare(self, payment: Payment, customer_id: str) -> str:
         assert customer_id == f"cus_{payment.payer_id.hex}"
         if payment.amount == self.confused_by:
             raise KeyError("status")
-        if payment.payment_id not in self.answers:
-            self.answers[payment.payment_id] = self._decide(payment)
-            if payment.amount and isinstance(self.answers[payment.payment_id], Succeeded):
-                self.charged[payment.payment_id] += 1
+        intent_id = f"pi_{len(self.intents)}"  # Another one each time: it remembers no keys.
+        self.intents[intent_id] = payment
+        self._answer()
+        if self.in_between is not None:
+            happens, self.in_between = self.in_between, None
+            await happens()
+        return intent_id
+
+    async def confirm(self, payment: Payment, intent_id: str) -> Settled:
+        assert self.intents[intent_id] == payment
+        settled = self._decide(payment)
+        if isinstance(settled, Succeeded) and intent_id not in self.canceled and intent_id not in self._confirmed:
+            self._confirmed.add(intent_id)
+            self.charged[payment.payment_id] += 1
+        self._answer()
+        return settled
+
+    async def cancel(self, payment: Payment, intent_id: str) -> Settled:
+        if intent_id in self._confirmed:
+            return Succeeded(payment)
+        self.canceled.add(intent_id)
+        self._answer()
+        return Failed(payment, NOT_ON_FILE)
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+    def _answer(self) -> None:
         if self.lost:
             self.lost -= 1
             raise ProviderAway("the answer was lost")
-        return self.answers[payment.payment_id]
-
-    async def close(self) -> None:
-        pass
 
     def _decide(self, payment: Payment) -> Settled:
-        if payment.purpose == "card":
-            assert payment.asked_by is not None
-            return Succeeded(payment, Card(payment.card_id, "visa", "4242", 4, 2030, payment.asked_by))
         if payment.card_id == DECLINING:
             return Failed(payment, "insufficient_funds")
         if payment.card_id == ASKING:
@@ -145,6 +173,10 @@ class Till:
             used_until=start + timedelta(hours=1),
         )
         await self.instances.hand_in(usage)
+
+    async def work(self) -> None:
+        """The worker, as the service runs it."""
+        await self._payments.make(self.room)
 
     async def step(self) -> None:
         """The worker, as far as it comes without waiting."""
@@ -287,6 +319,88 @@ async def test_a_payment_that_cannot_be_understood_holds_up_no_other(till: Till)
     await till.settle()
 
     assert await till.holds("credit") == 50 * DOLLAR
+
+
+async def test_a_card_that_is_taken_off_file_while_its_payment_waits_is_not_charged(till: Till) -> None:
+    await till.founded()
+    await till.instances.hand_in(top_up())
+    detach = DetachCard(payer_kind="organization", payer_id=ACME, actor_id=ADMIN, seen_organization_version=None)
+    till.bank.in_between = lambda: till.instances.hand_in(detach)
+    await till.settle()
+
+    assert not till.bank.charged
+    (refused,) = await till.told(CommandRefused)
+    assert isinstance(refused, CommandRefused)
+    assert refused.reason == "no_card"
+
+
+async def test_while_a_block_is_on_its_way_nobody_else_pays_though_the_card_is_taken_off_file(till: Till) -> None:
+    await till.founded()
+    await till.uses(4 * DOLLAR)
+    till.bank.lost = 2
+    await till.step()  # It is made ready, and its answer is lost.
+    detach = DetachCard(payer_kind="organization", payer_id=ACME, actor_id=ADMIN, seen_organization_version=None)
+    await till.instances.hand_in(detach)
+    assert await till.told(UsageCharged) == []
+    await till.settle()
+
+    (charged,) = await till.told(UsageCharged)
+    assert isinstance(charged, UsageCharged)
+    assert charged.written_off + sum(share.amount for share in charged.shares) == 4 * DOLLAR
+    await till.check_books()
+
+
+async def test_a_backlog_is_one_payment(till: Till) -> None:
+    await till.founded()
+    for hour in range(5):
+        await till.uses(9 * DOLLAR, hour)
+    await till.settle()
+
+    amounts = [fact.amount // DOLLAR for fact in await till.told(CardCharged) if isinstance(fact, CardCharged)]
+    assert amounts == [10, 40]
+    assert len(await till.told(UsageCharged)) == 5
+    assert await till.holds("block") == 5 * DOLLAR
+
+
+async def test_of_two_cards_the_newest_wish_counts(till: Till) -> None:
+    await till.founded(None)
+
+    def attach(card_id: str) -> AttachCard:
+        return AttachCard(
+            payer_kind="organization",
+            payer_id=ACME,
+            actor_id=ADMIN,
+            seen_organization_version=None,
+            card_id=card_id,
+        )
+
+    till.bank.lost = 1
+    await till.instances.hand_in(attach("pm_older"))
+    await till.step()
+    await till.ask(attach("pm_newer"))
+
+    (attached,) = await till.told(CardAttached)
+    (refused,) = await till.told(CommandRefused)
+    assert isinstance(attached, CardAttached)
+    assert isinstance(refused, CommandRefused)
+    assert (attached.card_id, refused.reason) == ("pm_newer", "unknown_card")
+
+
+async def test_a_worker_that_failed_is_started_again_and_goes_on(till: Till) -> None:
+    await till.founded()
+    await till.instances.hand_in(top_up())
+
+    def fail(*_: object) -> None:
+        raise OSError("the database is away")
+
+    event.listen(till.engine.sync_engine, "before_cursor_execute", fail)
+    with pytest.raises(OSError, match="away"):
+        await till.work()
+    event.remove(till.engine.sync_engine, "before_cursor_execute", fail)
+    await till.settle()
+
+    assert await till.holds("credit") == 50 * DOLLAR
+    assert not till.bank.is_closed
 
 
 async def test_several_processes_at_once_charge_once(till: Till) -> None:

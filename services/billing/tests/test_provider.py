@@ -2,12 +2,12 @@
 twice."""
 
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 
-from billing.domain.payments import Failed, Payment, Purpose, Succeeded
+from billing.domain.payments import NOT_ON_FILE, Failed, Payment, Purpose, Succeeded
 from billing.domain.terms import DOLLAR
 from billing.provider import ProviderAway, Stripe
 from postroom.ids import uuid7
@@ -51,8 +51,11 @@ def payment(purpose: Purpose, card_id: str, *, payer_id: UUID | None = None, amo
 
 
 async def make(provider: Stripe, asked: Payment) -> Succeeded | Failed:
+    """As the worker does, from the beginning."""
     customer_id = await provider.customer(asked.payer_id, asked.payer_kind)
-    return await provider.make(asked, customer_id, datetime.now(UTC))
+    if asked.purpose == "card":
+        return await provider.check(asked, customer_id)
+    return await provider.confirm(asked, await provider.prepare(asked, customer_id))
 
 
 async def on_file(provider: Stripe, server: StripeServer, number: str = "4242424242424242") -> Payment:
@@ -112,17 +115,42 @@ async def test_a_payment_is_charged_once_however_often_it_is_asked_for(provider:
     assert paid_by(server, asked) == [1000]
 
 
-async def test_a_payment_whose_key_is_forgotten_is_found_and_not_charged_again(
+async def test_an_intent_charges_once_though_its_key_is_long_forgotten(provider: Stripe, server: StripeServer) -> None:
+    card = await on_file(provider, server)
+    asked = payment("top_up", card.card_id, payer_id=card.payer_id, amount=25 * DOLLAR)
+    intent_id = await provider.prepare(asked, await provider.customer(asked.payer_id, asked.payer_kind))
+    assert paid_by(server, asked) == []
+    for _ in range(3):
+        assert await provider.confirm(asked, intent_id) == Succeeded(asked)
+        server.forget_keys()
+
+    assert paid_by(server, asked) == [2500]
+
+
+async def test_a_canceled_intent_charges_no_more_and_one_that_has_charged_is_not_canceled(
     provider: Stripe, server: StripeServer
 ) -> None:
     card = await on_file(provider, server)
-    asked = payment("top_up", card.card_id, payer_id=card.payer_id, amount=25 * DOLLAR)
-    assert await make(provider, asked) == Succeeded(asked)
-    customer_id = await provider.customer(asked.payer_id, asked.payer_kind)
-    server.forget_keys()
+    customer_id = await provider.customer(card.payer_id, card.payer_kind)
+    given_up = payment("block", card.card_id, payer_id=card.payer_id, amount=10 * DOLLAR)
+    intent_id = await provider.prepare(given_up, customer_id)
+    assert await provider.cancel(given_up, intent_id) == Failed(given_up, NOT_ON_FILE)
+    assert isinstance(await provider.confirm(given_up, intent_id), Failed)
+    paid = payment("block", card.card_id, payer_id=card.payer_id, amount=10 * DOLLAR)
+    intent_id = await provider.prepare(paid, customer_id)
+    await provider.confirm(paid, intent_id)
 
-    assert await provider.make(asked, customer_id, datetime.now(UTC) + timedelta(hours=21)) == Succeeded(asked)
-    assert paid_by(server, asked) == [2500]
+    assert await provider.cancel(paid, intent_id) == Succeeded(paid)
+    assert (paid_by(server, given_up), paid_by(server, paid)) == ([], [1000])
+
+
+async def test_a_card_that_asks_for_its_holder_when_it_is_charged_fails(provider: Stripe, server: StripeServer) -> None:
+    card_id, payer_id = server.payment_method(ASKS_FOR_ITS_HOLDER), uuid7()
+    await make(provider, payment("card", card_id, payer_id=payer_id))
+    settled = await make(provider, payment("block", card_id, payer_id=payer_id, amount=10 * DOLLAR))
+
+    assert isinstance(settled, Failed)
+    assert settled.needs_cardholder
 
 
 async def test_a_card_that_is_declined_when_it_is_charged_says_why(provider: Stripe, server: StripeServer) -> None:
@@ -143,7 +171,8 @@ async def test_a_card_that_fails_only_when_it_is_charged_is_declined_then(
 
     assert isinstance(settled, Failed)
     assert not settled.needs_cardholder
-    assert await make(provider, asked) == settled
+    assert isinstance(await make(provider, asked), Failed), "asked again, it says so again"
+    assert paid_by(server, asked) == []
 
 
 async def test_while_the_provider_is_away_nothing_is_known(provider: Stripe, server: StripeServer) -> None:

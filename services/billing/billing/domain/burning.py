@@ -25,8 +25,13 @@ class Burning:
     until: datetime | None = None
     """Until when."""
 
-    def add(self, amount: int, used_from: datetime, used_until: datetime) -> None:
-        """Takes in that so many micro-dollars were used, evenly, in the interval."""
+    def add(self, amount: int, used_from: datetime, used_until: datetime, now: datetime) -> None:
+        """Takes in that so many micro-dollars are used, evenly, in the interval; what of it lies in the future is not
+        used yet, and one that does altogether says nothing."""
+        if used_until > now:
+            if used_from >= now:
+                return
+            amount, used_until = amount * (now - used_from) // (used_until - used_from), now
         seconds = max((used_until - used_from).total_seconds(), _SHORTEST)
         weight = amount / seconds * _weighed(seconds)
         if self.since is None or self.until is None or (used_from - self.until).total_seconds() > _FORGOTTEN:

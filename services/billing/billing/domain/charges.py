@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import pairwise
 from uuid import UUID, uuid5
 
 from contracts import UsageRecorded
@@ -52,6 +53,8 @@ class Charge:
     """What is not paid and not written off yet, since a card is being charged for it."""
     paid: dict[SourceKind, int] = field(default_factory=dict)
     written_off: int = 0
+    forgiven: int = 0
+    """What had been written off of it before it was charged anew: its account is never charged for that."""
     is_told: bool = False
     """Whether UsageCharged has told of it."""
     is_new: bool = True
@@ -76,13 +79,9 @@ def parts_of(charge: Charge, pieces: Sequence[Piece]) -> list[Charge]:
     if len(pieces) == 1:
         charge.organization_id = pieces[0].organization_id
         return [charge]
-    start, whole = charge.used_from, (charge.used_until - charge.used_from) // _MICROSECOND
-    parts, earlier = [], 0
-    for number, piece in enumerate(pieces, start=1):
-        # In microseconds, since a duration times an amount is soon longer than a timedelta can be.
-        up_to_its_end = charge.amount * ((piece.used_until - start) // _MICROSECOND) // whole
-        amount = up_to_its_end - earlier
-        earlier = up_to_its_end
+    amounts, forgiven = _divide(charge, charge.amount, pieces), _divide(charge, charge.forgiven, pieces)
+    parts = []
+    for number, (piece, amount, forgiven_of_it) in enumerate(zip(pieces, amounts, forgiven, strict=True), start=1):
         parts.append(
             Charge(
                 usage_id=charge.usage_id,
@@ -95,6 +94,15 @@ def parts_of(charge: Charge, pieces: Sequence[Piece]) -> list[Charge]:
                 used_until=piece.used_until,
                 amount=amount,
                 waiting=amount,
+                forgiven=forgiven_of_it,
             )
         )
     return parts
+
+
+def _divide(charge: Charge, amount: int, pieces: Sequence[Piece]) -> list[int]:
+    """By the time of the pieces; together exactly as much."""
+    # In microseconds, since a duration times an amount is soon longer than a timedelta can be.
+    whole = (charge.used_until - charge.used_from) // _MICROSECOND
+    ends = [(piece.used_until - charge.used_from) // _MICROSECOND for piece in pieces]
+    return [later - earlier for earlier, later in pairwise([0, *(amount * end // whole for end in ends)])]

@@ -3,6 +3,7 @@ written off where none can pay. And charged anew, where it is known by now that 
 """
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from billing.domain.funds import judge
 from billing.domain.ledger import REVENUE, WRITE_OFF
 from billing.domain.payers import CARD, CREDIT, Payer
 from billing.domain.payments import Payment
+from billing.domain.spending import month_of
 from contracts import ChargeReversed, Fact, SourceShare, UsageCharged, UsageRecorded
 from contracts.billing import SourceKind
 
@@ -38,7 +40,7 @@ def charge_usage(books: Books, usage: UsageRecorded, cause: Cause) -> Iterator[F
     for part in parts_of(whole, books.chains.pieces(whole.account_id, whole.used_from, whole.used_until)):
         books.add(part)
         for payer in books.payers_of(part.account_id, part.organization_id):
-            payer.burning.add(part.amount, part.used_from, part.used_until)
+            payer.burning.add(part.amount, part.used_from, part.used_until, cause.now)
             payer.is_changed = True
         yield from settle(books, part, cause)
     yield from judge(books, usage.account_id, cause)
@@ -46,12 +48,11 @@ def charge_usage(books: Books, usage: UsageRecorded, cause: Cause) -> Iterator[F
 
 def settle(books: Books, charge: Charge, cause: Cause) -> Iterator[Fact]:
     """Draws what is not paid yet. Tells of it when nothing waits any more."""
-    charge.is_changed = True
     for payer in books.payers_of(charge.account_id, charge.organization_id):
         for kind in (CREDIT[payer.kind], CARD[payer.kind]):
             _draw(books, charge, payer, kind, cause)
-        if charge.waiting and _allowed(books, charge, payer) and payer.card_can_pay:
-            _charge_card(books, payer, min(charge.waiting, _allowed(books, charge, payer)), cause)
+        if _allowed(books, charge, payer) and payer.card_pays:
+            _charge_card(books, payer, cause)
             return
     books.ledger.move(
         charge.waiting,
@@ -62,18 +63,13 @@ def settle(books: Books, charge: Charge, cause: Cause) -> Iterator[Fact]:
         subject_id=charge.usage_id,
         now=cause.now,
     )
-    charge.written_off, charge.waiting = charge.written_off + charge.waiting, 0
+    charge.written_off, charge.waiting, charge.is_changed = charge.written_off + charge.waiting, 0, True
     yield _charged(books, charge, cause)
 
 
 def settle_waiting(books: Books, payer: Payer, cause: Cause) -> Iterator[Fact]:
     """Goes on with the charges that wait, and may draw from this payer."""
-    waiting = [
-        each
-        for each in books.charges.values()
-        if each.waiting and not each.is_gone and payer.payer_id in (each.organization_id, each.account_id)
-    ]
-    for charge in sorted(waiting, key=lambda each: each.order):
+    for charge in sorted(_waiting_for(books, payer), key=lambda each: each.order):
         yield from settle(books, charge, cause)
 
 
@@ -111,6 +107,7 @@ def _whole(parts: list[Charge]) -> Charge:
         used_until=parts[-1].used_until,
         amount=amount,
         waiting=amount,
+        forgiven=sum(max(part.written_off, part.forgiven) for part in parts),
     )
 
 
@@ -128,7 +125,7 @@ def _draw(books: Books, charge: Charge, payer: Payer, kind: SourceKind, cause: C
         subject_id=charge.usage_id,
         now=cause.now,
     )
-    charge.waiting -= amount
+    charge.waiting, charge.is_changed = charge.waiting - amount, True
     charge.paid[kind] = charge.paid.get(kind, 0) + amount
     _count(books, charge, payer, amount)
 
@@ -164,9 +161,18 @@ def _reverse(books: Books, charge: Charge, cause: Cause) -> Iterator[Fact]:
 def _allowed(books: Books, charge: Charge, payer: Payer) -> int:
     """How much of what waits the payer may be asked for."""
     if payer.kind == "account":
-        return charge.waiting
+        return max(0, charge.waiting - charge.forgiven)
     allowance = books.spending.allowance(payer.payer_id, charge.account_id, charge.used_from)
     return charge.waiting if allowance is None else min(charge.waiting, allowance)
+
+
+def _waiting_for(books: Books, payer: Payer) -> list[Charge]:
+    """The charges that wait, and may draw from this payer."""
+    return [
+        each
+        for each in books.charges.values()
+        if each.waiting and not each.is_gone and payer.payer_id in (each.organization_id, each.account_id)
+    ]
 
 
 def _count(books: Books, charge: Charge, payer: Payer, amount: int) -> None:
@@ -174,11 +180,11 @@ def _count(books: Books, charge: Charge, payer: Payer, amount: int) -> None:
         books.spending.add(payer.payer_id, charge.account_id, charge.used_from, amount)
 
 
-def _charge_card(books: Books, payer: Payer, needed: int, cause: Cause) -> None:
-    """Has the card charged as many blocks as are needed, one payment at a time."""
+def _charge_card(books: Books, payer: Payer, cause: Cause) -> None:
+    """Has the card charged as many blocks as all that wait for it need, one payment at a time."""
     if payer.charging_id is not None or payer.card is None:
         return
-    block = books.terms.card_block
+    block, needed = books.terms.card_block, _needed(books, payer)
     payment = Payment(
         payment_id=books.new_id(),
         purpose="block",
@@ -193,6 +199,29 @@ def _charge_card(books: Books, payer: Payer, needed: int, cause: Cause) -> None:
     )
     books.ask(payment)
     payer.charging_id, payer.is_changed = payment.payment_id, True
+
+
+def _needed(books: Books, payer: Payer) -> int:
+    """What all that wait for the payer's card need of it, and no more: within caps, and without what somebody before
+    it pays."""
+    by_month: dict[tuple[UUID, date], int] = {}
+    most: dict[tuple[UUID, date], int] = {}
+    for charge in _waiting_for(books, payer):
+        if books.payers_of(charge.account_id, charge.organization_id)[0] is not payer and _waits_before(books, charge):
+            continue
+        key = charge.account_id, month_of(charge.used_from)
+        allowed = _allowed(books, charge, payer)
+        by_month[key] = by_month.get(key, 0) + allowed
+        if payer.kind == "organization":
+            allowance = books.spending.allowance(payer.payer_id, charge.account_id, charge.used_from)
+            most[key] = by_month[key] if allowance is None else allowance
+    return sum(min(amount, most.get(key, amount)) for key, amount in by_month.items())
+
+
+def _waits_before(books: Books, charge: Charge) -> bool:
+    """Whether an organization's card comes before the account's own."""
+    organization = books.payer(charge.organization_id, "organization") if charge.organization_id else None
+    return organization is not None and organization.card_pays and _allowed(books, charge, organization) > 0
 
 
 def _charged(books: Books, charge: Charge, cause: Cause) -> UsageCharged:

@@ -10,6 +10,8 @@ from billing.domain.books import Books, Cause
 from contracts import Fact, FundsExhausted, FundsLow, FundsRestored
 
 _ENDLESS = math.inf
+_NO_MORE_LOW = 2.0
+"""How many times as far as what is low funds have to reach, to be low no more: the rate is an estimate, and wavers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,8 @@ def runway(books: Books, account_id: UUID, cause: Cause) -> Runway:
     organization_id = books.chains.payer_at(account_id, cause.now)
     own = books.payer(account_id, "account")
     rate = own.burning.per_hour(cause.now)
-    can_pay, left, hours = own.held > 0 or own.card_can_pay, own.held, _hours(own.held, rate)
-    if own.card_can_pay:
+    can_pay, left, hours = own.held > 0 or own.card_pays, own.held, _hours(own.held, rate)
+    if own.card_pays:
         hours = _ENDLESS
     if organization_id is not None:
         organization = books.payer(organization_id, "organization")
@@ -37,8 +39,8 @@ def runway(books: Books, account_id: UUID, cause: Cause) -> Runway:
         limit = math.inf if allowance is None else allowance
         held = min(organization.held, limit)
         shared = max(rate, organization.burning.per_hour(cause.now))
-        reaches = _ENDLESS if organization.card_can_pay else _hours(organization.held, shared)
-        can_pay = can_pay or (limit > 0 and (organization.held > 0 or organization.card_can_pay))
+        reaches = _ENDLESS if organization.card_pays else _hours(organization.held, shared)
+        can_pay = can_pay or (limit > 0 and (organization.held > 0 or organization.card_pays))
         left, hours = left + int(held), hours + min(reaches, _hours(limit, rate))
     return Runway(can_pay, left, hours)
 
@@ -61,7 +63,8 @@ def judge(books: Books, account_id: UUID, cause: Cause) -> Iterator[Fact]:
     if own.funds == "exhausted":
         own.funds = "ok"
         yield FundsRestored(account_id=account_id, version=own.next_version(), restored_at=cause.now)
-    is_low = reach.hours * 3600 < books.terms.low_within.total_seconds()
+    reach_within = reach.hours * 3600 / books.terms.low_within.total_seconds()
+    is_low = reach_within < 1
     if is_low and own.funds == "ok":
         own.funds = "low"
         yield FundsLow(
@@ -73,7 +76,7 @@ def judge(books: Books, account_id: UUID, cause: Cause) -> Iterator[Fact]:
             exhausted_by=cause.now + timedelta(hours=reach.hours),
             noticed_at=cause.now,
         )
-    elif not is_low and own.funds == "low":
+    elif reach_within > _NO_MORE_LOW and own.funds == "low":
         own.funds, own.is_changed = "ok", True
 
 

@@ -48,6 +48,8 @@ class Payer:
     """Who it is to the payment provider."""
     charging_id: UUID | None = None
     """The payment by which its card is being charged a block."""
+    attaching_id: UUID | None = None
+    """The newest wish to put a card on file that is not decided yet; an older one has lost its purpose."""
     burning: Burning = field(default_factory=Burning)
     """Of an organization, what its members use; of an account, what it uses."""
     funds: Funds = "ok"
@@ -59,6 +61,11 @@ class Payer:
     def card_can_pay(self) -> bool:
         """Whether there is a card that is counted on."""
         return self.card is not None and self.card.declined is None
+
+    @property
+    def card_pays(self) -> bool:
+        """Whether its card can pay, or is just being charged: the money of that is as good as there."""
+        return self.card_can_pay or self.charging_id is not None
 
     @property
     def held(self) -> int:

@@ -8,7 +8,7 @@ from billing.domain.drawing import settle_waiting
 from billing.domain.funds import judge
 from billing.domain.ledger import CARD_CLEARING
 from billing.domain.payers import CARD, CREDIT, Payer
-from billing.domain.payments import Failed, Payment, Settled, Succeeded
+from billing.domain.payments import NOT_ON_FILE, Failed, Payment, Settled, Succeeded
 from contracts import (
     AttachCard,
     CardAttached,
@@ -24,13 +24,18 @@ from contracts import (
 
 def conclude(books: Books, settled: Settled, cause: Cause) -> Iterator[Fact]:
     """Books what has become of a payment, tells of it, and goes on with what waited for it."""
-    payer = books.payer(settled.payment.payer_id, settled.payment.payer_kind)
+    payment = settled.payment
+    payer = books.payer(payment.payer_id, payment.payer_kind)
+    if isinstance(settled, Succeeded) and settled.card is not None and payer.attaching_id != payment.payment_id:
+        settled = Failed(payment, sentences.OVERTAKEN, is_unknown=True)
     if isinstance(settled, Failed):
         yield from _fail(payer, settled, cause)
     else:
         yield from _succeed(books, payer, settled, cause)
-    if payer.charging_id == settled.payment.payment_id:
+    if payer.charging_id == payment.payment_id:
         payer.charging_id, payer.is_changed = None, True
+    if payer.attaching_id == payment.payment_id:
+        payer.attaching_id, payer.is_changed = None, True
     yield from resume(books, payer, cause)
 
 
@@ -84,7 +89,7 @@ def _fail(payer: Payer, failed: Failed, cause: Cause) -> Iterator[Fact]:
     payment = failed.payment
     if payment.purpose != "block":
         yield _refused(failed)
-    elif payer.card is not None and payer.card.card_id == payment.card_id:
+    elif failed.reason != NOT_ON_FILE and payer.card is not None and payer.card.card_id == payment.card_id:
         payer.card.declined = failed.reason
         yield CardDeclined(
             payer_kind=payer.kind,
@@ -126,11 +131,7 @@ def _card_charged(payer: Payer, payment: Payment, cause: Cause) -> CardCharged:
 
 
 def _refused(failed: Failed) -> CommandRefused:
-    payment = failed.payment
-    if failed.is_unknown:
-        reason = Reason.UNKNOWN_CARD
-    else:
-        reason = Reason.CARD_NEEDS_CARDHOLDER if failed.needs_cardholder else Reason.CARD_DECLINED
+    payment, reason = failed.payment, _reason(failed)
     command = TopUpCredit if payment.purpose == "top_up" else AttachCard
     return CommandRefused(
         command_type=command.ce_type,
@@ -138,5 +139,13 @@ def _refused(failed: Failed) -> CommandRefused:
         command_key=payment.payer_id,
         actor_id=payment.asked_by,
         reason=reason,
-        message=sentences.WHY_NOT[reason],
+        message=sentences.WHY_NOT.get(failed.reason) or sentences.WHY_NOT[reason],
     )
+
+
+def _reason(failed: Failed) -> Reason:
+    if failed.reason == NOT_ON_FILE:
+        return Reason.NO_CARD
+    if failed.is_unknown:
+        return Reason.UNKNOWN_CARD
+    return Reason.CARD_NEEDS_CARDHOLDER if failed.needs_cardholder else Reason.CARD_DECLINED

@@ -8,6 +8,9 @@ from uuid import UUID
 from billing.domain.payers import Card
 from contracts.billing import PayerKind
 
+NOT_ON_FILE = "card_not_on_file"
+"""Why a payment is not made: its card was taken off file, or replaced, or declined, before it was charged."""
+
 Purpose = Literal["block", "top_up", "card"]
 """A block for usage; prepaid credit; no money, but whether a card is good, to keep it on file."""
 

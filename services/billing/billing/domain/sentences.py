@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from billing.domain.payments import NOT_ON_FILE
 from contracts import Reason
 
 NOT_AN_ADMIN = "Only the owner and admins of an organization can decide about its money."
@@ -20,7 +21,11 @@ def amount_out_of_range(least: int, most: int) -> str:
     return f"Between ${least / 1_000_000:,.2f} and ${most / 1_000_000:,.2f} can be bought at once, in whole cents."
 
 
-WHY_NOT: Mapping[Reason, str] = {
+OVERTAKEN = "overtaken"
+"""Why a card is not put on file that its bank agrees to: by now something else is wished."""
+WHY_NOT: Mapping[str, str] = {
+    NOT_ON_FILE: "The card was taken off file, or replaced, before it was charged. Try again with the one on file.",
+    OVERTAKEN: "Another card was put on file, or the card was taken off file, in the meantime.",
     Reason.UNKNOWN_CARD: "The payment provider does not know this card. Enter it once more.",
     Reason.CARD_NEEDS_CARDHOLDER: "The card's bank asks for its holder. Use another card.",
     Reason.CARD_DECLINED: "The card was declined by its bank. Use another card, or ask the bank.",

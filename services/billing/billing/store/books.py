@@ -18,7 +18,7 @@ from billing.store import members, payments
 from billing.store.chains import load_chains, save_chains
 from billing.store.charges import load_known_usages, load_since, load_waiting, save_charges
 from billing.store.ledger import add_entries
-from billing.store.payers import accounts_in_a_new_month, accounts_in_need, lock_payers, save_payers
+from billing.store.payers import accounts_in_need, lock_payers, restorable_accounts, save_payers
 from postroom import Message
 from postroom.ids import uuid7
 
@@ -49,8 +49,9 @@ class BookStore:
             in_need |= late
 
     async def load_restorable(self, connection: AsyncConnection, now: datetime) -> Books | None:
-        """Accounts whose funds were exhausted by a cap of a month that is over; none where there is no such."""
-        ids = await accounts_in_a_new_month(connection, now)
+        """Accounts whose funds were exhausted, and whose organization may pay again: since the month has turned, or
+        since they belong to it from a moment on that has come by now. None where there is no such."""
+        ids = await restorable_accounts(connection, now)
         return await self._load(connection, Mentions(accounts=ids), set()) if ids else None
 
     async def save(self, connection: AsyncConnection, books: Books) -> None:

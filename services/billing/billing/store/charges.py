@@ -16,7 +16,7 @@ _PURGED_AT_A_TIME = 5000
 
 _COLUMNS = """
     usage_id, part, account_id, organization_id, resource, instance_id, used_from, used_until, amount,
-    organization_credit, organization_card, member_credit, member_card, written_off, waiting, is_told
+    organization_credit, organization_card, member_credit, member_card, written_off, waiting, forgiven, is_told
 """
 
 _KNOWN = text("""
@@ -45,7 +45,7 @@ _ADD = text(f"""
         CAST(:used_from AS timestamptz[]), CAST(:used_until AS timestamptz[]), CAST(:amounts AS bigint[]),
         CAST(:organization_credit AS bigint[]), CAST(:organization_card AS bigint[]),
         CAST(:member_credit AS bigint[]), CAST(:member_card AS bigint[]), CAST(:written_off AS bigint[]),
-        CAST(:waiting AS bigint[]), CAST(:is_told AS boolean[]))
+        CAST(:waiting AS bigint[]), CAST(:forgiven AS bigint[]), CAST(:is_told AS boolean[]))
 """)  # noqa: S608
 
 _UPDATE = text("""
@@ -54,15 +54,15 @@ _UPDATE = text("""
         amount = changed.amount, organization_credit = changed.organization_credit,
         organization_card = changed.organization_card, member_credit = changed.member_credit,
         member_card = changed.member_card, written_off = changed.written_off, waiting = changed.waiting,
-        is_told = changed.is_told
+        forgiven = changed.forgiven, is_told = changed.is_told
     FROM unnest(
         CAST(:usage_ids AS uuid[]), CAST(:parts AS int[]), CAST(:organization_ids AS uuid[]),
         CAST(:used_from AS timestamptz[]), CAST(:used_until AS timestamptz[]), CAST(:amounts AS bigint[]),
         CAST(:organization_credit AS bigint[]), CAST(:organization_card AS bigint[]),
         CAST(:member_credit AS bigint[]), CAST(:member_card AS bigint[]), CAST(:written_off AS bigint[]),
-        CAST(:waiting AS bigint[]), CAST(:is_told AS boolean[]))
+        CAST(:waiting AS bigint[]), CAST(:forgiven AS bigint[]), CAST(:is_told AS boolean[]))
         AS changed (usage_id, part, organization_id, used_from, used_until, amount, organization_credit,
-                    organization_card, member_credit, member_card, written_off, waiting, is_told)
+                    organization_card, member_credit, member_card, written_off, waiting, forgiven, is_told)
     WHERE charges.usage_id = changed.usage_id AND charges.part = changed.part
 """)
 
@@ -145,6 +145,7 @@ def _state_of(charges: Sequence[Charge]) -> dict[str, list[object]]:
         "amounts": [charge.amount for charge in charges],
         "written_off": [charge.written_off for charge in charges],
         "waiting": [charge.waiting for charge in charges],
+        "forgiven": [charge.forgiven for charge in charges],
         "is_told": [charge.is_told for charge in charges],
     }
 
@@ -166,6 +167,7 @@ def _add(books: Books, rows: Sequence[Row[Any]]) -> None:
                 waiting=row.waiting,
                 paid=paid,
                 written_off=row.written_off,
+                forgiven=row.forgiven,
                 is_told=row.is_told,
                 is_new=False,
                 is_changed=False,

@@ -20,8 +20,8 @@ _RESTORED_AT_A_TIME = 200
 
 _LOCK = text("""
     SELECT payer_id, kind, version, credit, block, card_id, card_brand, card_last4, card_expiry_month,
-           card_expiry_year, card_attached_by, card_declined, customer_id, charging_id, burning_weight, burning_since,
-           burning_until, funds
+           card_expiry_year, card_attached_by, card_declined, customer_id, charging_id, attaching_id, burning_weight,
+           burning_since, burning_until, funds
     FROM payers
     WHERE payer_id = ANY(CAST(:ids AS uuid[]))
     ORDER BY payer_id
@@ -40,18 +40,18 @@ _UPDATE = text("""
         card_brand = changed.card_brand, card_last4 = changed.card_last4,
         card_expiry_month = changed.card_expiry_month, card_expiry_year = changed.card_expiry_year,
         card_attached_by = changed.card_attached_by, card_declined = changed.card_declined,
-        customer_id = changed.customer_id, charging_id = changed.charging_id,
+        customer_id = changed.customer_id, charging_id = changed.charging_id, attaching_id = changed.attaching_id,
         burning_weight = changed.burning_weight, burning_since = changed.burning_since,
         burning_until = changed.burning_until, funds = changed.funds
     FROM unnest(
         CAST(:ids AS uuid[]), CAST(:versions AS bigint[]), CAST(:credits AS bigint[]), CAST(:blocks AS bigint[]),
         CAST(:card_ids AS text[]), CAST(:brands AS text[]), CAST(:last4s AS text[]), CAST(:months AS int[]),
         CAST(:years AS int[]), CAST(:attached_by AS uuid[]), CAST(:declined AS text[]), CAST(:customers AS text[]),
-        CAST(:charging_ids AS uuid[]), CAST(:weights AS double precision[]), CAST(:since AS timestamptz[]),
-        CAST(:until AS timestamptz[]), CAST(:funds AS text[]))
+        CAST(:charging_ids AS uuid[]), CAST(:attaching_ids AS uuid[]), CAST(:weights AS double precision[]),
+        CAST(:since AS timestamptz[]), CAST(:until AS timestamptz[]), CAST(:funds AS text[]))
         AS changed (payer_id, version, credit, block, card_id, card_brand, card_last4, card_expiry_month,
-                    card_expiry_year, card_attached_by, card_declined, customer_id, charging_id, burning_weight,
-                    burning_since, burning_until, funds)
+                    card_expiry_year, card_attached_by, card_declined, customer_id, charging_id, attaching_id,
+                    burning_weight, burning_since, burning_until, funds)
     WHERE payers.payer_id = changed.payer_id
 """)
 
@@ -66,17 +66,21 @@ _IN_NEED = text("""
     WHERE organization_id = ANY(CAST(:payer_ids AS uuid[])) AND ends_at IS NULL AND funds <> 'ok'
 """)
 
-# Their organization can pay, and their cap of this month is not reached: nobody else has told them so.
-_IN_A_NEW_MONTH = text("""
+# Their organization can pay, and no cap of this month is in the way: nobody else has told them so.
+_RESTORABLE = text("""
     SELECT payers.payer_id
     FROM payers
-    JOIN chains ON chains.account_id = payers.payer_id AND chains.ends_at IS NULL
-    JOIN payers AS organization ON organization.payer_id = chains.organization_id
-    JOIN spend_caps USING (organization_id, account_id)
-    LEFT JOIN spending ON spending.organization_id = chains.organization_id
-                      AND spending.account_id = chains.account_id AND spending.month = :month
-    WHERE payers.funds = 'exhausted' AND chains.effective_at <= :now AND cap > coalesce(spent, 0)
-      AND (organization.credit > 0 OR organization.block > 0
+    CROSS JOIN LATERAL (
+        SELECT organization_id FROM chains
+        WHERE account_id = payers.payer_id AND ends_at IS NULL AND effective_at <= :now
+        ORDER BY effective_at DESC, chain_id DESC LIMIT 1) AS stay
+    JOIN payers AS organization ON organization.payer_id = stay.organization_id
+    LEFT JOIN spend_caps ON spend_caps.organization_id = stay.organization_id
+                        AND spend_caps.account_id = payers.payer_id
+    LEFT JOIN spending ON spending.organization_id = stay.organization_id
+                      AND spending.account_id = payers.payer_id AND month = :month
+    WHERE payers.funds = 'exhausted' AND (cap IS NULL OR cap > coalesce(spent, 0))
+      AND (organization.credit > 0 OR organization.block > 0 OR organization.charging_id IS NOT NULL
            OR (organization.card_id IS NOT NULL AND organization.card_declined IS NULL))
     LIMIT :limit
 """)
@@ -97,10 +101,10 @@ async def accounts_in_need(connection: AsyncConnection, payer_ids: Collection[UU
     return set((await connection.execute(_IN_NEED, {"payer_ids": list(payer_ids)})).scalars())
 
 
-async def accounts_in_a_new_month(connection: AsyncConnection, now: datetime) -> set[UUID]:
+async def restorable_accounts(connection: AsyncConnection, now: datetime) -> set[UUID]:
     """Some of the accounts that are said to have no funds, and whose organization may pay for them again."""
     parameters = {"now": now, "month": month_of(now), "limit": _RESTORED_AT_A_TIME}
-    return set((await connection.execute(_IN_A_NEW_MONTH, parameters)).scalars())
+    return set((await connection.execute(_RESTORABLE, parameters)).scalars())
 
 
 async def save_payers(connection: AsyncConnection, payers: Collection[Payer]) -> None:
@@ -125,6 +129,7 @@ async def save_payers(connection: AsyncConnection, payers: Collection[Payer]) ->
             "declined": [card and card.declined for card in cards],
             "customers": [payer.customer_id for payer in changed],
             "charging_ids": [payer.charging_id for payer in changed],
+            "attaching_ids": [payer.attaching_id for payer in changed],
             "weights": [payer.burning.weight for payer in changed],
             "since": [payer.burning.since for payer in changed],
             "until": [payer.burning.until for payer in changed],
@@ -152,6 +157,7 @@ def _payer(row: Row[Any]) -> Payer:
         card=_card(row) if row.card_id is not None else None,
         customer_id=row.customer_id,
         charging_id=row.charging_id,
+        attaching_id=row.attaching_id,
         burning=Burning(row.burning_weight, row.burning_since, row.burning_until),
         funds=row.funds,
     )

@@ -1,7 +1,7 @@
 """Payments in the database, from being asked for to their end.
 
-Processes claim them, each for the time of a lease. `sent` says that the provider may have been asked: what became of
-that is found out by asking again with the same id, and never by asking for another.
+Processes claim them, each for the time of a lease. One that is `sent` has an intent at the provider, the only one that
+is ever confirmed for it, and so charged once, whoever asks for it and however often.
 """
 
 from collections.abc import Collection, Sequence
@@ -38,10 +38,12 @@ _CLAIM = text(f"""
     )
     UPDATE payments SET due_at = :lease_until, attempts = attempts + 1
     FROM due WHERE payment_id = due_id
-    RETURNING {_COLUMNS}, state, attempts
+    RETURNING {_COLUMNS}, attempts
 """)  # noqa: S608
 
-_SEND = text("UPDATE payments SET state = 'sent' WHERE payment_id = :payment_id AND due_at IS NOT NULL")
+_LOCK = text("SELECT intent_id FROM payments WHERE payment_id = :payment_id AND due_at IS NOT NULL FOR UPDATE")
+
+_SEND = text("UPDATE payments SET state = 'sent', intent_id = :intent_id WHERE payment_id = :payment_id")
 
 _PUT_OFF = text("UPDATE payments SET due_at = :due_at WHERE payment_id = :payment_id AND due_at IS NOT NULL")
 
@@ -63,9 +65,15 @@ class ClaimedPayment:
     """A payment that is in this process's hands for a while."""
 
     payment: Payment
-    is_sent: bool
-    """Whether the provider may have been asked already."""
     attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class LockedPayment:
+    """What is known of a payment that is not over."""
+
+    intent_id: str | None
+    """By which it is being made; none while nothing could have been charged for it."""
 
 
 async def ask(connection: AsyncConnection, payments: Sequence[Payment]) -> None:
@@ -97,12 +105,18 @@ async def is_any_due(connection: AsyncConnection, now: datetime) -> bool:
 async def claim(connection: AsyncConnection, now: datetime, *, lease: timedelta, limit: int) -> list[ClaimedPayment]:
     """Takes up to `limit` payments that are due, or whose lease is over, the longest due first."""
     rows = await connection.execute(_CLAIM, {"now": now, "lease_until": now + lease, "limit": limit})
-    return [ClaimedPayment(_payment(row), row.state == "sent", row.attempts) for row in rows]
+    return [ClaimedPayment(_payment(row), row.attempts) for row in rows]
 
 
-async def send(connection: AsyncConnection, payment_id: UUID) -> bool:
-    """Notes that the provider may have been asked from now on; answers whether the payment is still to be made."""
-    return (await connection.execute(_SEND, {"payment_id": payment_id})).rowcount > 0
+async def lock(connection: AsyncConnection, payment_id: UUID) -> LockedPayment | None:
+    """The payment as it is now, and nobody else's until the transaction ends; none where it is over."""
+    row = (await connection.execute(_LOCK, {"payment_id": payment_id})).one_or_none()
+    return None if row is None else LockedPayment(row.intent_id)
+
+
+async def send(connection: AsyncConnection, payment_id: UUID, intent_id: str) -> None:
+    """Notes by which intent it is being made, if it is made at all."""
+    await connection.execute(_SEND, {"payment_id": payment_id, "intent_id": intent_id})
 
 
 async def put_off(connection: AsyncConnection, payment_id: UUID, until: datetime) -> None:

@@ -41,6 +41,9 @@ def upgrade() -> None:
         sa.Column("member_card", sa.BigInteger, nullable=False),
         sa.Column("written_off", sa.BigInteger, nullable=False),
         sa.Column("waiting", sa.BigInteger, nullable=False, comment="Not paid yet: a card is being charged."),
+        sa.Column(
+            "forgiven", sa.BigInteger, nullable=False, comment="Was written off once; its account never pays it."
+        ),
         sa.Column("is_told", sa.Boolean, nullable=False),
         sa.CheckConstraint(
             "amount = organization_credit + organization_card + member_credit + member_card + written_off + waiting",
@@ -130,6 +133,12 @@ def upgrade() -> None:
             nullable=True,
             comment="The payment by which its card is being charged a block.",
         ),
+        sa.Column(
+            "attaching_id",
+            UUID(as_uuid=True),
+            nullable=True,
+            comment="The payment by which another card is being put on file.",
+        ),
         sa.Column("burning_weight", sa.Double, server_default="0", nullable=False, comment="See domain/burning.py."),
         sa.Column("burning_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("burning_until", sa.DateTime(timezone=True), nullable=True),
@@ -162,6 +171,12 @@ def upgrade() -> None:
             "due_at", sa.DateTime(timezone=True), nullable=True, comment="When it is asked for (again); none when over."
         ),
         sa.Column("attempts", sa.Integer, server_default="0", nullable=False),
+        sa.Column(
+            "intent_id",
+            sa.Text,
+            nullable=True,
+            comment="The one thing at the provider that can be confirmed for it, once.",
+        ),
         sa.Column("reason", sa.Text, nullable=True, comment="Why it failed, in the provider's code."),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("(due_at IS NULL) = (state IN ('succeeded', 'failed'))", name="over_or_due"),
