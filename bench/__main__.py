@@ -1,6 +1,6 @@
 """`python -m bench`: starts platforms of its own, measures, and writes bench/results/: raw data as JSON, a picture as
-SVG, and a page. `python -m bench chain` and `python -m bench http` measure the one or the other alone; `python -m bench
-report` makes picture and page again from the data."""
+SVG, and a page. `python -m bench chain`, `python -m bench http` and `python -m bench usage` measure one of them alone;
+`python -m bench report` makes picture and page again from the data."""
 
 import argparse
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any
 import uvloop
 from rich.console import Console
 
-from bench import http
+from bench import http, usage
 from bench.chains import SERVICES, at_rest, backlog, idle, letters, machine, prepare, start_subscriber
 from bench.floor_run import floor
 from bench.report import write_report
@@ -33,18 +33,21 @@ console = Console()
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("action", nargs="?", choices=("run", "chain", "http", "report"), default="run")
+    parser.add_argument("action", nargs="?", choices=("run", "chain", "http", "usage", "report"), default="run")
     parser.add_argument("--chains", type=int, default=10_000, help="size of the backlog")
     parser.add_argument("--rounds", type=int, default=3, help="each measurement of throughput, so many times")
     parser.add_argument("--idle", type=int, default=60, help="chains one at a time, with and without rests")
     parser.add_argument("--sequential", type=int, default=200, help="pairs over HTTP, one after the other")
     parser.add_argument("--parallel", type=int, default=1600, help=f"pairs over HTTP, {http.AT_A_TIME} at a time")
+    parser.add_argument("--usages", type=int, default=30_000, help="size of the backlog of recorded usage")
     options = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
     if options.action in ("run", "chain"):
         _write("chain.json", asyncio.run(measure_chain(options)))
     if options.action in ("run", "http"):
         _write("http.json", uvloop.run(measure_http(options)))
+    if options.action in ("run", "usage"):
+        _write("usage.json", uvloop.run(measure_usage(options)))
     write_report(RESULTS)
     console.print(f"Written: {RESULTS}/chain.svg and README.md")
 
@@ -79,6 +82,22 @@ async def measure_http(options: argparse.Namespace) -> dict[str, Any]:
             f"{many['at_a_time']} at a time"
         )
     console.print(f"  a single acceptance: {results['alone']['accept_milliseconds']} ms")
+    return results
+
+
+async def measure_usage(options: argparse.Namespace) -> dict[str, Any]:
+    """Without those who read what billing tells."""
+    console.print("Usage")
+    with (
+        tempfile.TemporaryDirectory(prefix="latchkey-bench-") as folder,
+        Platform(Path(folder), services=usage.SERVICES, throughput=True) as platform,
+    ):
+        results = _begun() | await usage.measure_usage(platform, usages=options.usages, rounds=options.rounds)
+    for many, one in zip(results["many"], results["one"], strict=True):
+        console.print(
+            f"  {many['usages_per_second']} usages/s of {many['organizations']} organizations, "
+            f"{one['usages_per_second']} of one"
+        )
     return results
 
 

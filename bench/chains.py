@@ -13,7 +13,7 @@ import asyncpg
 import psutil
 from uuid_utils.compat import uuid7
 
-from bench.measure import MEGABYTE, ChainCounter, cpu_between, lag_of, load_of, percentiles
+from bench.measure import MEGABYTE, FactCounter, cpu_between, lag_of, load_of, percentiles
 from contracts import (
     TOPICS,
     AcceptInvitation,
@@ -93,7 +93,7 @@ async def backlog(platform: Platform, subscriber_pid: int, acceptances: Sequence
     """Chains a second from a backlog: invites stands still while the commands are sent, and then goes on."""
     count = len(acceptances)
     pids = pids_of(platform) | {"subscriber": subscriber_pid, "bench": os.getpid()}
-    async with ChainCounter(platform.bootstrap_servers, "billing.events") as counter:
+    async with FactCounter(platform.bootstrap_servers, "billing.events", BillingChainEstablished) as counter:
         async with _Quiet(platform), Client(platform.bootstrap_servers) as sender:
             await _send_all(sender, acceptances)
         before, started = load_of(pids), time.perf_counter()

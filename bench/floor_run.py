@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from uuid_utils.compat import uuid7
 
 from bench.floor import ROLES, SCHEMA
-from bench.measure import ChainCounter, cpu_between, lag_of, load_of
+from bench.measure import FactCounter, cpu_between, lag_of, load_of
 from contracts import AcceptInvitation
 from stack.client import cloud_event_headers
 from stack.platform import Platform
@@ -40,7 +40,9 @@ async def floor(platform: Platform, acceptances: Sequence[AcceptInvitation], log
         assert kafka is not None
         assert postgres is not None
         pids |= {"kafka": kafka, "postgres": postgres, "bench": os.getpid()}
-        async with ChainCounter(platform.bootstrap_servers, prefix + "billing.events") as counter:
+        async with FactCounter(
+            platform.bootstrap_servers, prefix + "billing.events", BillingChainEstablished
+        ) as counter:
             # As the product's invites, while its backlog is sent.
             os.kill(pids["invites"], signal.SIGSTOP)
             await _send(platform.bootstrap_servers, prefix, acceptances)

@@ -127,8 +127,8 @@ async def house(platform: Platform, client: Client) -> AsyncIterator[House]:
 
 
 def sources(charged: UsageCharged) -> list[tuple[SourceKind, int]]:
-    """Who paid how many dollars."""
-    return [(share.kind, share.amount // DOLLAR) for share in charged.shares]
+    """Who paid how many dollars, rounded: meters round, too."""
+    return [(share.kind, round(share.amount / DOLLAR)) for share in charged.shares]
 
 
 async def test_the_four_sources_pay_in_their_order_until_nothing_is_left_and_a_top_up_restores(house: House) -> None:
