@@ -179,7 +179,7 @@ async def test_a_top_up_that_the_bank_takes_its_time_for_is_answered_with_where_
     database_url: str,
 ) -> None:
     async with (
-        console_world(database_url, outcome_timeout=timedelta(milliseconds=50)) as (console,),
+        console_world(database_url, outcome_timeout=timedelta(seconds=1)) as (console,),
         await signed_in(console, "owner@example.com") as owner,
     ):
         path = f"/organizations/{await organization_of(owner)}"
