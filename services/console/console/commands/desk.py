@@ -144,7 +144,7 @@ class Commands:
             actor_id=actor.account_id,
             code_digest=invitation.code_digest,
             seen_profile_version=actor.version,
-            seen_organization_version=await self._view.version(invitation.organization_id),
+            seen_organization_version=invitation.organization_version,
         )
         return await self._ask_one(_Asked(command, invitation.invitation_id), key)
 

@@ -80,6 +80,8 @@ class Invitation:
     ended_at: datetime | None
     delivery: Delivery
     """Of the letter with the link."""
+    organization_version: int | None = None
+    """The newest that membership has told of its organization, where it was found by its link."""
 
     def state_at(self, now: datetime) -> InvitationState:
         """Its state: one whose time is over has expired, whether or not somebody has said so yet."""

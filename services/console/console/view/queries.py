@@ -86,7 +86,10 @@ _INVITATIONS = text(f"""
 """)  # noqa: S608
 _INVITATION = text(f"SELECT {_INVITATION_COLUMNS} FROM invitations WHERE invitation_id = :invitation_id")  # noqa: S608
 _BY_DIGESTS = text(f"""
-    SELECT {_INVITATION_COLUMNS} FROM invitations WHERE code_digest = ANY(CAST(:digests AS text[]))
+    SELECT {_INVITATION_COLUMNS},
+           (SELECT nullif(organizations.version, 0) FROM organizations
+            WHERE organizations.organization_id = invitations.organization_id) AS organization_version
+    FROM invitations WHERE code_digest = ANY(CAST(:digests AS text[]))
 """)  # noqa: S608
 
 
