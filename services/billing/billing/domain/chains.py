@@ -169,14 +169,14 @@ class Chains:
 
     def pieces(self, account_id: UUID, used_from: datetime, used_until: datetime) -> list[Piece]:
         """An interval, cut where the account joined or left."""
-        cuts = {used_from, used_until}
+        cuts: set[datetime] = set()
         for chain in self.of(account_id):
             ends = (chain.effective_at, chain.end.at if chain.end is not None else None)
             cuts |= {end for end in ends if end is not None and used_from < end < used_until}
-        instants = sorted(cuts)
-        spans = list(pairwise(instants)) or [(used_from, used_until)]
+        if not cuts:
+            return [Piece(self.payer_at(account_id, used_from), used_from, used_until)]
         pieces: list[Piece] = []
-        for start, end in spans:
+        for start, end in pairwise([used_from, *sorted(cuts), used_until]):
             organization_id = self.payer_at(account_id, start)
             if pieces and pieces[-1].organization_id == organization_id:
                 pieces[-1] = Piece(organization_id, pieces[-1].used_from, end)

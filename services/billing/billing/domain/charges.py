@@ -12,12 +12,13 @@ from contracts.billing import SourceKind
 
 _USAGES = UUID("4b5cf2a0-6a56-5f0e-9d3c-5f2f0c1b7a44")
 """The namespace of usage ids; any will do, if it stays the same."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 def usage_id_of(usage: UsageRecorded) -> UUID:
     """One meter tells an interval once: told again, it is the same usage."""
-    start, end = (instant.astimezone(UTC).isoformat() for instant in (usage.used_from, usage.used_until))
+    start, end = (usage.used_from - _EPOCH) // _MICROSECOND, (usage.used_until - _EPOCH) // _MICROSECOND
     return uuid5(_USAGES, f"{len(usage.meter_id)} {usage.meter_id} {start} {end}")
 
 
