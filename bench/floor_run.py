@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 
 from bench.floor import ROLES, SCHEMA
 from bench.measure import FactCounter, cpu_between, lag_of, load_of
-from contracts import AcceptInvitation
+from contracts import AcceptInvitation, BillingChainEstablished
 from stack.client import cloud_event_headers
 from stack.platform import Platform
 

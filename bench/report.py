@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib
 
 from bench.http_report import http_section
+from bench.usage_report import usage_section
 
 matplotlib.use("svg")
 
@@ -17,12 +18,15 @@ _GOALS = {"p50": 40, "p99": 80, "chains": 1000, "ratio": 0.6}
 
 
 def write_report(results: Path) -> None:
-    """Reads chain.json and, where HTTP was measured, http.json; writes chain.svg and README.md beside them."""
+    """Reads chain.json and, where those were measured, http.json and usage.json; writes chain.svg and README.md beside
+    them."""
     data = json.loads((results / "chain.json").read_text())
     _draw(data, results / "chain.svg")
-    over_http = results / "http.json"
-    section = http_section(json.loads(over_http.read_text())) if over_http.exists() else ""
-    (results / "README.md").write_text(_page(data) + section)
+    page = _page(data)
+    for name, section in (("http.json", http_section), ("usage.json", usage_section)):
+        measured = results / name
+        page += section(json.loads(measured.read_text())) if measured.exists() else ""
+    (results / "README.md").write_text(page)
 
 
 def _draw(data: dict[str, Any], path: Path) -> None:
