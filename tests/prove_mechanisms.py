@@ -1,6 +1,6 @@
-"""Takes each safety mechanism of postroom and console away and looks whether a test notices: a mechanism that nothing
-misses is not tested. Works on a copy; `python tests/prove_mechanisms.py` says which test failed for which mechanism,
-and exits with 1 where none did."""
+"""Takes each safety mechanism of postroom, console and billing away and looks whether a test notices: a mechanism that
+nothing misses is not tested. Works on a copy; `python tests/prove_mechanisms.py` says which test failed for which
+mechanism, and exits with 1 where none did."""
 
 import os
 import shutil
@@ -59,6 +59,20 @@ MECHANISMS = (
         "WHERE balances.version <= excluded.version",
         "WHERE true",
         ("services/console/tests/test_money_view.py",),
+    ),
+    Mechanism(
+        "the question whether a usage was charged before",
+        "services/billing/billing/domain/drawing.py",
+        "if usage_id in books.known_usages:",
+        "if usage_id in ():",
+        ("services/billing/tests/test_drawing.py",),
+    ),
+    Mechanism(
+        "the lock of who pays",
+        "services/billing/billing/store/payers.py",
+        "    ORDER BY payer_id\n    FOR UPDATE\n",
+        "    ORDER BY payer_id\n",
+        ("services/billing/tests/test_books.py",),
     ),
     Mechanism(
         "the claim of an Idempotency-Key",
