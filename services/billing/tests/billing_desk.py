@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from billing.domain import charges
@@ -109,7 +109,7 @@ class WatchedLedger(Ledger):
                 able += _able(organization, "organization_credit", "organization_card")
         if charge.waiting > charge.forgiven:
             able += _able(self._books.payer(charge.account_id, "account"), "member_credit", "member_card")
-        before = DRAW_ORDER if kind == "write_off" else DRAW_ORDER[: DRAW_ORDER.index(kind)]  # type: ignore[arg-type]
+        before = DRAW_ORDER if kind == "write_off" else DRAW_ORDER[: DRAW_ORDER.index(kind)]
         return any(each in before for each in able)
 
 
@@ -417,5 +417,5 @@ def _kind(payer_id: UUID, actor_id: UUID) -> PayerKind:
     return "account" if payer_id == actor_id else "organization"
 
 
-def _by(payer_id: UUID, actor_id: UUID, kind: PayerKind) -> dict[str, object]:
+def _by(payer_id: UUID, actor_id: UUID, kind: PayerKind) -> dict[str, Any]:
     return {"payer_id": payer_id, "payer_kind": kind, "actor_id": actor_id, "seen_organization_version": None}

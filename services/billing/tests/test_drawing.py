@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from itertools import permutations
+from typing import Any
 
 import pytest
 from billing_desk import HOUR, NOON, Desk, of_type, refusals, shares_of, usage
@@ -22,12 +23,12 @@ from contracts import (
     FundsExhausted,
     FundsLow,
     FundsRestored,
-    Message,
     RetryCard,
     SpendCapSet,
     TopUpCredit,
     UsageCharged,
 )
+from postroom import Message
 from postroom.ids import uuid7
 
 BLOCK = 10 * DOLLAR
@@ -752,7 +753,7 @@ def test_only_the_owner_and_admins_decide_about_an_organizations_money(acme: Acm
 def test_a_card_of_ones_own_is_changed_by_oneself_alone(acme: Acme) -> None:
     desk = acme.desk
     desk.has_card(acme.member, acme.member)
-    said = {
+    said: dict[str, Any] = {
         "payer_kind": "account",
         "payer_id": acme.member,
         "actor_id": acme.owner,
