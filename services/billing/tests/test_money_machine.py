@@ -20,7 +20,7 @@ from billing.domain.funds import runway
 from billing.domain.payments import Failed
 from billing.domain.terms import Terms
 from billing.handlers import restore_funds
-from contracts import UsageRecorded
+from contracts import MemberJoined, UsageRecorded
 from postroom import Context, Message
 from postroom.ids import uuid7
 
@@ -113,7 +113,11 @@ class Money(RuleBasedStateMachine):
                 self.arrives(number % len(self.under_way))
 
     def arrives(self, number: int) -> None:
-        self.desk.handle(self.under_way.pop(number))
+        message = self.under_way.pop(number)
+        self.desk.handle(message)
+        if isinstance(message, MemberJoined):
+            # It may give another organization money back, of which its members are told in time.
+            self._look_at_the_clock()
 
     @rule(
         ticks=st.integers(1, 6),
@@ -127,7 +131,7 @@ class Money(RuleBasedStateMachine):
             self.uses(account, [amount], ago=0, ticks=ticks, late=False)
         if bank != "is silent":
             self.the_bank_answers([0, 0], agrees=bank == "agrees")
-        self.desk.tell(restore_funds(self.desk.books, Context(uuid7(), "timer", "timer", "timer", self.desk.now)))
+        self._look_at_the_clock()
 
     # --- people
 
@@ -209,6 +213,10 @@ class Money(RuleBasedStateMachine):
         for recorded in self.recorded:
             assert self.desk.paid_by(recorded) == self._truth(recorded)
         assert not any(charge.waiting for charge in self.desk.books.charges.values() if not charge.is_gone)
+
+    def _look_at_the_clock(self) -> None:
+        """As the timer does."""
+        self.desk.tell(restore_funds(self.desk.books, Context(uuid7(), "timer", "timer", "timer", self.desk.now)))
 
     def _truth(self, recorded: UsageRecorded) -> list[tuple[UUID | None, datetime, datetime]]:
         """Tick by tick, put together."""
