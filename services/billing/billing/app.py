@@ -11,6 +11,7 @@ from billing.settings import Settings
 from billing.store.books import BookStore
 from billing.store.chains import EndedChains
 from billing.store.charges import EndedCharges
+from billing.store.ledger import BooksCheck
 from billing.store.payments import EndedPayments
 from billing.webhooks import HeardWebhooks, Webhooks
 from contracts import BILLING_EVENTS, TOPICS, Refused
@@ -37,6 +38,7 @@ def build(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Servic
             Chore("purge ended chains", often, EndedChains(kept).purge),
             Chore("purge ended charges", often, EndedCharges(kept).purge),
             Chore("purge ended payments", often, EndedPayments(kept).purge),
+            Chore("check the books", settings.check_interval, BooksCheck().run),
             Chore("forget heard webhooks", often, HeardWebhooks().purge),
         ],
         workers=[payments.make] if api_key else [],

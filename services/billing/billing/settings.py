@@ -40,6 +40,8 @@ class Settings(ServiceSettings):
     ended_retention: timedelta = Field(default=timedelta(days=400), ge=timedelta(0))
     """How long the chain of somebody who has gone is kept, and charges and payments that are over. Longer than
     membership.events holds the fact that opened it (365 days), and its dead-letter topic after that (30 days)."""
+    check_interval: timedelta = Field(default=timedelta(days=1), gt=timedelta(0))
+    """How often what payers hold is checked against the sum of the ledger's entries. It reads the whole ledger."""
     purge_interval: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0))
     """How often what is older is deleted."""
 

@@ -14,6 +14,7 @@ from billing_world import ACME, ADMIN, JOINED_AT, MEMBER, NOW, Clock, Instances,
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
 
 from billing.domain.payers import Card
 from billing.domain.payments import NOT_ON_FILE, Failed, Payment, Settled, Succeeded
@@ -22,7 +23,7 @@ from billing.handlers import REACTIONS
 from billing.payments import Pace, Payments
 from billing.provider import ProviderAway
 from billing.store.books import BookStore
-from billing.store.ledger import balances, differences
+from billing.store.ledger import BooksCheck, balances, differences
 from contracts import (
     BILLING_EVENTS,
     TOPICS,
@@ -420,6 +421,21 @@ async def test_what_is_booked_cannot_be_changed(till: Till, change: str) -> None
     async with till.engine.connect() as connection:
         with pytest.raises(DBAPIError, match="append-only"):
             await connection.execute(text(change))
+
+
+async def test_books_that_do_not_balance_are_heard_of(till: Till) -> None:
+    await till.founded()
+    await till.ask(top_up())
+    async with till.engine.begin() as connection:
+        with capture_logs() as said:
+            await BooksCheck().run(connection, till.clock())
+        assert said == []
+        await connection.execute(text("UPDATE payers SET credit = credit + 1 WHERE payer_id = :id"), {"id": ACME})
+        with capture_logs() as said:
+            await BooksCheck().run(connection, till.clock())
+
+    (error,) = said
+    assert (error["log_level"], error["kind"], error["held"] - error["booked"]) == ("error", "organization_credit", 1)
 
 
 @contextmanager
