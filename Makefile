@@ -44,7 +44,7 @@ format: $(DEV) ## Format the code, and mend what the linter can mend by itself
 types: $(DEV) ## Check types
 	@$(RUN) tests/run.py types
 
-bench: $(DEV) ## Measure the chain against its floor, and invitations over HTTP (raw data, a picture and a page in bench/)
+bench: $(DEV) ## Measure the chain against its floor, invitations over HTTP, and usage (raw data, a picture and a page in bench/)
 	@$(RUN) -m bench
 
 screenshots: $(DEV) ## Photograph the console for the README (needs a Chromium or Chrome)

@@ -408,8 +408,25 @@ async def test_several_processes_at_once_charge_once(till: Till) -> None:
     await till.founded()
     await till.instances.hand_in(top_up())
     others = [Till(till.engine, till.bank, till.clock) for _ in range(5)]
-    await asyncio.gather(*(other.settle() for other in others))
+    await asyncio.gather(*(other.step() for other in others))
 
+    assert list(till.bank.charged.values()) == [1]
+    assert len(await till.told(CreditToppedUp)) == 1
+
+
+async def test_a_process_that_was_overtaken_while_it_stood_still_charges_nothing(till: Till) -> None:
+    await till.founded()
+    await till.instances.hand_in(top_up())
+    other = Till(till.engine, till.bank, till.clock)
+
+    async def overtake() -> None:
+        till.clock.passes(LEASE)
+        await other.settle()
+
+    till.bank.in_between = overtake
+    await till.settle()
+
+    assert len(till.bank.intents) == 2, "each had made one, and only one of them may charge"
     assert list(till.bank.charged.values()) == [1]
     assert len(await till.told(CreditToppedUp)) == 1
 
