@@ -51,8 +51,9 @@ class Provider(Protocol):
         """Whether a card is good, to be kept. Nothing is charged."""
         ...
 
-    async def prepare(self, payment: Payment, customer_id: str) -> str:
-        """Makes an intent to charge the card, which charges nothing yet, and answers its id."""
+    async def prepare(self, payment: Payment, customer_id: str) -> str | Failed:
+        """Makes an intent to charge the card, which charges nothing yet, and answers its id; Failed where there cannot
+        be one."""
         ...
 
     async def confirm(self, payment: Payment, intent_id: str) -> Settled:
@@ -151,18 +152,22 @@ class Payments:
         customer_id = row.customer_id or await self._customer(room, payment)
         if not is_charged:
             return await self._provider.check(payment, customer_id)
-        intent_id = locked.intent_id or await self._provider.prepare(payment, customer_id)
+        prepared = locked.intent_id or await self._provider.prepare(payment, customer_id)
         async with room.transaction() as transaction:
             # Under the payer's lock: who takes a card off file is before this, or after the card was being charged.
             row = (await transaction.connection.execute(_LOCK_CARD, {"payer_id": payment.payer_id})).one()
             locked = await rows.lock(transaction.connection, payment.payment_id)
             if locked is None:
                 return None
-            intent_id = locked.intent_id or intent_id
-            await rows.send(transaction.connection, payment.payment_id, intent_id)
+            if locked.intent_id is not None:
+                prepared = locked.intent_id  # Somebody else's, who was faster.
+            if isinstance(prepared, Failed):
+                await self._book_in(transaction, prepared, room.clock())
+                return None
+            await rows.send(transaction.connection, payment.payment_id, prepared)
         if not _is_on_file(row, payment):
-            return await self._provider.cancel(payment, intent_id)
-        return await self._provider.confirm(payment, intent_id)
+            return await self._provider.cancel(payment, prepared)
+        return await self._provider.confirm(payment, prepared)
 
     async def _customer(self, room: Room, payment: Payment) -> str:
         customer_id = await self._provider.customer(payment.payer_id, payment.payer_kind)

@@ -59,9 +59,9 @@ class Stripe:
 
     # --- money
 
-    async def prepare(self, payment: Payment, customer_id: str) -> str:
+    async def prepare(self, payment: Payment, customer_id: str) -> str | Failed:
         """An intent to charge the card, which charges nothing yet; the same for the same payment, as far as Stripe
-        remembers. Raises ProviderAway."""
+        remembers. Failed where Stripe makes none, since it knows no such card, for one. Raises ProviderAway."""
         asked: Any = {  # The library's types are those of its own version.
             "amount": payment.amount // _MICROS_PER_CENT,
             "currency": "usd",
@@ -75,7 +75,7 @@ class Stripe:
                 asked, {"idempotency_key": str(payment.payment_id)}
             )
         except stripe.StripeError as error:
-            raise _away(error) from error
+            return _refused(payment, error)
         return intent.id
 
     async def confirm(self, payment: Payment, intent_id: str) -> Settled:
@@ -85,10 +85,11 @@ class Stripe:
             intent: Any = await self._client.v1.payment_intents.retrieve_async(intent_id)
             if intent.status == "requires_confirmation":
                 intent = await self._client.v1.payment_intents.confirm_async(intent_id, {"off_session": True})
-        except stripe.CardError as error:
-            return _declined(payment, error)
         except stripe.StripeError as error:
-            raise _away(error) from error
+            refused = _refused(payment, error)
+            # A decline ends it. What is refused for another reason must not be confirmed by anybody else later.
+            settled = refused if isinstance(error, stripe.CardError) else await self.cancel(payment, intent_id)
+            return refused if isinstance(settled, Failed) else settled
         if intent.status == "succeeded":
             return Succeeded(payment)
         if intent.status == "processing":
@@ -120,14 +121,8 @@ class Stripe:
         """Keeps a card for later, if its bank agrees to that without its holder being there. Raises ProviderAway."""
         try:
             return await self._keep(payment, customer_id)
-        except stripe.CardError as error:
-            return _declined(payment, error)
-        except stripe.InvalidRequestError as error:
-            if error.code in _BUSY:
-                raise _away(error) from error
-            return Failed(payment, str(error.code or "invalid_request"), is_unknown=error.code == "resource_missing")
         except stripe.StripeError as error:
-            raise _away(error) from error
+            return _refused(payment, error)
 
     async def _keep(self, payment: Payment, customer_id: str) -> Settled:
         assert payment.asked_by is not None
@@ -167,9 +162,14 @@ class Stripe:
         )
 
 
-def _declined(payment: Payment, error: stripe.CardError) -> Failed:
-    code = str(getattr(error.error, "decline_code", None) or error.code or "card_declined")
-    return Failed(payment, code, needs_cardholder=_CARDHOLDER in (code, error.code))
+def _refused(payment: Payment, error: stripe.StripeError) -> Failed:
+    """What is for good of what Stripe says. Raises ProviderAway for what is not."""
+    if isinstance(error, stripe.CardError):
+        code = str(getattr(error.error, "decline_code", None) or error.code or "card_declined")
+        return Failed(payment, code, needs_cardholder=_CARDHOLDER in (code, error.code))
+    if isinstance(error, stripe.InvalidRequestError) and error.code not in _BUSY:
+        return Failed(payment, str(error.code or "invalid_request"), is_unknown=error.code == "resource_missing")
+    raise _away(error) from error
 
 
 def _away(error: stripe.StripeError) -> ProviderAway:

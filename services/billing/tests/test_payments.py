@@ -45,7 +45,8 @@ from postroom.room import ServiceRoom
 from postroom.transaction import PostgresTransactions
 
 LEASE = timedelta(seconds=90)
-GOOD, DECLINING, ASKING = "pm_good", "pm_declining", "pm_asking"
+GOOD, DECLINING, ASKING, FORGOTTEN = "pm_good", "pm_declining", "pm_asking", "pm_forgotten"
+"""The last was good once, and the provider knows it no more."""
 
 
 class Bank:
@@ -74,7 +75,9 @@ class Bank:
         self._answer()
         return Succeeded(payment, Card(payment.card_id, "visa", "4242", 4, 2030, payment.asked_by))
 
-    async def prepare(self, payment: Payment, customer_id: str) -> str:
+    async def prepare(self, payment: Payment, customer_id: str) -> str | Failed:
+        if payment.card_id == FORGOTTEN:
+            return Failed(payment, "resource_missing", is_unknown=True)
         assert customer_id == f"cus_{payment.payer_id.hex}"
         if payment.amount == self.confused_by:
             raise KeyError("status")
@@ -243,7 +246,9 @@ async def test_credit_is_there_when_the_card_was_charged(till: Till) -> None:
 
 
 @pytest.mark.parametrize(
-    ("card_id", "reason"), [(DECLINING, "card_declined"), (ASKING, "card_needs_cardholder")], ids=["no", "who is it"]
+    ("card_id", "reason"),
+    [(DECLINING, "card_declined"), (ASKING, "card_needs_cardholder"), (FORGOTTEN, "unknown_card")],
+    ids=["no", "who is it", "what card"],
 )
 async def test_a_top_up_whose_card_says_no_is_refused(till: Till, card_id: str, reason: str) -> None:
     await till.founded(card_id)
@@ -283,6 +288,18 @@ async def test_a_declined_card_counts_as_exhausted(till: Till) -> None:
     charged = [fact for fact in await till.told(UsageCharged) if isinstance(fact, UsageCharged)]
     assert [each.written_off for each in charged] == [4 * DOLLAR, 4 * DOLLAR]
     assert not till.bank.charged
+
+
+async def test_usage_waits_for_no_card_that_the_provider_knows_no_more(till: Till) -> None:
+    await till.founded(FORGOTTEN)
+    await till.uses(4 * DOLLAR)
+    await till.settle()
+
+    (declined,) = await till.told(CardDeclined)
+    (charged,) = await till.told(UsageCharged)
+    assert isinstance(declined, CardDeclined)
+    assert isinstance(charged, UsageCharged)
+    assert (declined.reason, charged.written_off) == ("resource_missing", 4 * DOLLAR)
 
 
 async def test_lost_answers_are_asked_for_again_and_charge_once(till: Till) -> None:

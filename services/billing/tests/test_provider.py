@@ -55,7 +55,15 @@ async def make(provider: Stripe, asked: Payment) -> Succeeded | Failed:
     customer_id = await provider.customer(asked.payer_id, asked.payer_kind)
     if asked.purpose == "card":
         return await provider.check(asked, customer_id)
-    return await provider.confirm(asked, await provider.prepare(asked, customer_id))
+    prepared = await provider.prepare(asked, customer_id)
+    return prepared if isinstance(prepared, Failed) else await provider.confirm(asked, prepared)
+
+
+async def intent_of(provider: Stripe, asked: Payment, customer_id: str) -> str:
+    """One that was made."""
+    prepared = await provider.prepare(asked, customer_id)
+    assert isinstance(prepared, str)
+    return prepared
 
 
 async def on_file(provider: Stripe, server: StripeServer, number: str = "4242424242424242") -> Payment:
@@ -115,10 +123,20 @@ async def test_a_payment_is_charged_once_however_often_it_is_asked_for(provider:
     assert paid_by(server, asked) == [1000]
 
 
+async def test_what_stripe_can_never_charge_is_over_at_once(provider: Stripe, server: StripeServer) -> None:
+    card = await on_file(provider, server)
+    unknown = payment("block", "pm_nobody_knows_this", payer_id=card.payer_id, amount=10 * DOLLAR)
+    somebody_elses = payment("block", card.card_id, amount=10 * DOLLAR)
+
+    assert await make(provider, unknown) == Failed(unknown, "resource_missing", is_unknown=True)
+    assert isinstance(await make(provider, somebody_elses), Failed)
+    assert paid_by(server, somebody_elses) == []
+
+
 async def test_an_intent_charges_once_though_its_key_is_long_forgotten(provider: Stripe, server: StripeServer) -> None:
     card = await on_file(provider, server)
     asked = payment("top_up", card.card_id, payer_id=card.payer_id, amount=25 * DOLLAR)
-    intent_id = await provider.prepare(asked, await provider.customer(asked.payer_id, asked.payer_kind))
+    intent_id = await intent_of(provider, asked, await provider.customer(asked.payer_id, asked.payer_kind))
     assert paid_by(server, asked) == []
     for _ in range(3):
         assert await provider.confirm(asked, intent_id) == Succeeded(asked)
@@ -133,11 +151,11 @@ async def test_a_canceled_intent_charges_no_more_and_one_that_has_charged_is_not
     card = await on_file(provider, server)
     customer_id = await provider.customer(card.payer_id, card.payer_kind)
     given_up = payment("block", card.card_id, payer_id=card.payer_id, amount=10 * DOLLAR)
-    intent_id = await provider.prepare(given_up, customer_id)
+    intent_id = await intent_of(provider, given_up, customer_id)
     assert await provider.cancel(given_up, intent_id) == Failed(given_up, NOT_ON_FILE)
     assert isinstance(await provider.confirm(given_up, intent_id), Failed)
     paid = payment("block", card.card_id, payer_id=card.payer_id, amount=10 * DOLLAR)
-    intent_id = await provider.prepare(paid, customer_id)
+    intent_id = await intent_of(provider, paid, customer_id)
     await provider.confirm(paid, intent_id)
 
     assert await provider.cancel(paid, intent_id) == Succeeded(paid)
