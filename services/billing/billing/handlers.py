@@ -1,7 +1,6 @@
 """What billing does about each message. The map of the service."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 from uuid import UUID
 
 from billing.domain import drawing, paying, sentences, trials
@@ -111,7 +110,7 @@ def detach_card(command: DetachCard, books: Books, context: Context) -> Facts:
     payer = _payer(command, books, context)
     card_id = _card(payer).card_id
     payer.card = payer.attaching_id = None
-    detached = CardDetached(**_of(payer), card_id=card_id, detached_at=context.now)
+    detached = CardDetached(**payer.next_fact(), card_id=card_id, detached_at=context.now)
     return [detached, *paying.resume(books, payer, _cause(context))]
 
 
@@ -122,7 +121,7 @@ def retry_card(command: RetryCard, books: Books, context: Context) -> Facts:
     if card.declined is None:
         raise Refused(Reason.CARD_NOT_DECLINED, sentences.CARD_NOT_DECLINED)
     card.declined = None
-    retried = CardRetried(**_of(payer), card_id=card.card_id, retried_at=context.now)
+    retried = CardRetried(**payer.next_fact(), card_id=card.card_id, retried_at=context.now)
     return [retried, *paying.resume(books, payer, _cause(context))]
 
 
@@ -135,7 +134,7 @@ def set_spend_cap(command: SetSpendCap, books: Books, context: Context) -> Facts
         raise Refused(Reason.AMOUNT_OUT_OF_RANGE, sentences.NOT_A_CAP)
     books.spending.set_cap(payer.payer_id, command.account_id, command.cap)
     fact = SpendCapSet(
-        **_of(payer),
+        **payer.next_fact(),
         account_id=command.account_id,
         cap=command.cap,
         set_by=command.actor_id,
@@ -201,11 +200,6 @@ def _card(payer: Payer) -> Card:
     if payer.card is None:
         raise Refused(Reason.NO_CARD, sentences.NO_CARD)
     return payer.card
-
-
-def _of(payer: Payer) -> dict[str, Any]:
-    """What every fact about a payer says."""
-    return {"payer_kind": payer.kind, "payer_id": payer.payer_id, "version": payer.next_version()}
 
 
 def _payment(purpose: Purpose, command: PayerCommand, card_id: str, amount: int, context: Context) -> Payment:

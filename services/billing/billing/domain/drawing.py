@@ -71,7 +71,7 @@ def settle(books: Books, charge: Charge, cause: Cause) -> Iterator[Fact]:
 
 def settle_waiting(books: Books, payer: Payer, cause: Cause) -> Iterator[Fact]:
     """Goes on with the charges that wait, and may draw from this payer."""
-    for charge in sorted(_waiting_for(books, payer), key=lambda each: each.order):
+    for charge in sorted(waiting_for(books, payer), key=lambda each: each.order):
         yield from settle(books, charge, cause)
 
 
@@ -168,7 +168,7 @@ def _allowed(books: Books, charge: Charge, payer: Payer) -> int:
     return charge.waiting if allowance is None else min(charge.waiting, allowance)
 
 
-def _waiting_for(books: Books, payer: Payer) -> list[Charge]:
+def waiting_for(books: Books, payer: Payer) -> list[Charge]:
     """The charges that wait, and may draw from this payer."""
     return [
         each
@@ -208,7 +208,7 @@ def _needed(books: Books, payer: Payer) -> int:
     it pays."""
     by_month: dict[tuple[UUID, date], int] = {}
     most: dict[tuple[UUID, date], int] = {}
-    for charge in _waiting_for(books, payer):
+    for charge in waiting_for(books, payer):
         if books.payers_of(charge.account_id, charge.organization_id)[0] is not payer and _waits_before(books, charge):
             continue
         key = charge.account_id, month_of(charge.used_from)

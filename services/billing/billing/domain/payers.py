@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from billing.domain.burning import Burning
@@ -96,6 +96,10 @@ class Payer:
         self.version += 1
         self.is_changed = True
         return self.version
+
+    def next_fact(self) -> dict[str, Any]:
+        """What every fact about a payer says; the next one."""
+        return {"payer_kind": self.kind, "payer_id": self.payer_id, "version": self.next_version()}
 
     def share(self, kind: SourceKind, amount: int, now: datetime) -> SourceShare:
         """What a source has paid of a charge, or was given back."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from billing.domain import sentences
 from billing.domain.books import Books, Cause
-from billing.domain.drawing import settle_waiting
+from billing.domain.drawing import settle_waiting, waiting_for
 from billing.domain.funds import judge
 from billing.domain.ledger import CARD_CLEARING
 from billing.domain.payers import CARD, CREDIT, Payer
@@ -41,11 +41,7 @@ def conclude(books: Books, settled: Settled, cause: Cause) -> Iterator[Fact]:
 
 def resume(books: Books, payer: Payer, cause: Cause) -> Iterator[Fact]:
     """Goes on with what waits for this payer, now that it can pay more, or less, than before."""
-    waited = {
-        charge.account_id
-        for charge in books.charges.values()
-        if charge.waiting and payer.payer_id in (charge.organization_id, charge.account_id)
-    }
+    waited = {charge.account_id for charge in waiting_for(books, payer)}
     yield from settle_waiting(books, payer, cause)
     for account in [each for each in books.payers.values() if each.kind == "account"]:
         is_its = payer.payer_id in (account.payer_id, books.chains.payer_at(account.payer_id, cause.now))
@@ -58,9 +54,7 @@ def _succeed(books: Books, payer: Payer, settled: Succeeded, cause: Cause) -> It
     if settled.card is not None:
         payer.card = settled.card
         yield CardAttached(
-            payer_kind=payer.kind,
-            payer_id=payer.payer_id,
-            version=payer.next_version(),
+            **payer.next_fact(),
             card_id=settled.card.card_id,
             brand=settled.card.brand,
             last4=settled.card.last4,
@@ -92,9 +86,7 @@ def _fail(payer: Payer, failed: Failed, cause: Cause) -> Iterator[Fact]:
     elif failed.reason != NOT_ON_FILE and payer.card is not None and payer.card.card_id == payment.card_id:
         payer.card.declined = failed.reason
         yield CardDeclined(
-            payer_kind=payer.kind,
-            payer_id=payer.payer_id,
-            version=payer.next_version(),
+            **payer.next_fact(),
             card_id=payment.card_id,
             amount=payment.amount,
             reason=failed.reason,
@@ -106,9 +98,7 @@ def _fail(payer: Payer, failed: Failed, cause: Cause) -> Iterator[Fact]:
 def _topped_up(payer: Payer, payment: Payment, cause: Cause) -> CreditToppedUp:
     assert payment.asked_by is not None
     return CreditToppedUp(
-        payer_kind=payer.kind,
-        payer_id=payer.payer_id,
-        version=payer.next_version(),
+        **payer.next_fact(),
         payment_id=payment.payment_id,
         amount=payment.amount,
         balance=payer.credit,
@@ -119,9 +109,7 @@ def _topped_up(payer: Payer, payment: Payment, cause: Cause) -> CreditToppedUp:
 
 def _card_charged(payer: Payer, payment: Payment, cause: Cause) -> CardCharged:
     return CardCharged(
-        payer_kind=payer.kind,
-        payer_id=payer.payer_id,
-        version=payer.next_version(),
+        **payer.next_fact(),
         payment_id=payment.payment_id,
         card_id=payment.card_id,
         amount=payment.amount,

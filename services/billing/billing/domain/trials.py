@@ -38,9 +38,7 @@ def grant_trial_credit(books: Books, profile: AccountProfile, cause: Cause) -> I
         now=cause.now,
     )
     yield CreditGranted(
-        payer_kind="account",
-        payer_id=payer.payer_id,
-        version=payer.next_version(),
+        **payer.next_fact(),
         amount=amount,
         balance=payer.credit,
         granted_at=cause.now,
