@@ -255,6 +255,20 @@ async def test_nobody_has_banks_asked_without_end(database_url: str) -> None:
         assert len(console.sent_of(AttachCard)) == 3
 
 
+async def test_what_is_asked_again_with_its_key_takes_nothing_from_the_limit(database_url: str) -> None:
+    async with (
+        console_world(database_url, cards_per_account_per_hour=2) as (console,),
+        await signed_in(console, "owner@example.com") as owner,
+    ):
+        path = f"/organizations/{await organization_of(owner)}"
+        await owner.put(f"{path}/card", CARD)
+        answers = [await owner.post(f"{path}/top-ups", {"amount": 5 * DOLLAR}, key="one") for _ in range(4)]
+
+        assert [answer.status_code for answer in answers] == [201] * 4
+        assert len(console.sent_of(TopUpCredit)) == 1
+        assert reason(await owner.post(f"{path}/top-ups", {"amount": 5 * DOLLAR}, key="two")) == (429, "rate_limited")
+
+
 # --- limits
 
 

@@ -17,6 +17,7 @@ from console.changes import Changes
 from console.commands import allowances, idempotency, store
 from console.commands.idempotency import Earlier, RequestKey
 from console.commands.outcome import Outcome
+from console.limits import Allowance
 from console.settings import Settings
 from console.together import Together
 from console.view.nouns import Invitation
@@ -47,6 +48,8 @@ from postroom.ids import uuid7
 class _Asked:
     command: Command
     invitation_id: UUID | None = None
+    spends: Allowance | None = None
+    """What it takes from, if it is sent."""
     command_id: UUID = field(default_factory=uuid7)
 
 
@@ -169,18 +172,16 @@ class Commands:
     ) -> Outcome:
         """Buys credit for an organization, with its card. Waits for the card's bank: it may take a while, and then the
         outcome is still `waiting`."""
-        await self._spend_question(actor)
         command = TopUpCredit(**await self._about(actor, "organization", organization_id), amount=amount)
-        return await self._ask_one(_Asked(command), key)
+        return await self._ask_one(_Asked(command, spends=self._question(actor)), key)
 
     async def attach_card(
         self, actor: Account, payer_kind: PayerKind, payer_id: UUID, card_id: str, *, key: RequestKey | None = None
     ) -> Outcome:
         """Puts a card on file, in the place of an earlier one. `card_id` is the payment provider's reference, made in
         the person's browser; no number of a card ever comes here."""
-        await self._spend_question(actor)
         command = AttachCard(**await self._about(actor, payer_kind, payer_id), card_id=card_id)
-        return await self._ask_one(_Asked(command), key)
+        return await self._ask_one(_Asked(command, spends=self._question(actor)), key)
 
     async def detach_card(
         self, actor: Account, payer_kind: PayerKind, payer_id: UUID, *, key: RequestKey | None = None
@@ -192,8 +193,8 @@ class Commands:
         self, actor: Account, payer_kind: PayerKind, payer_id: UUID, *, key: RequestKey | None = None
     ) -> Outcome:
         """Counts on a card again that was declined."""
-        await self._spend_question(actor)
-        return await self._ask_one(_Asked(RetryCard(**await self._about(actor, payer_kind, payer_id))), key)
+        command = RetryCard(**await self._about(actor, payer_kind, payer_id))
+        return await self._ask_one(_Asked(command, spends=self._question(actor)), key)
 
     async def set_spend_cap(
         self,
@@ -208,10 +209,9 @@ class Commands:
         about = await self._about(actor, "organization", organization_id)
         return await self._ask_one(_Asked(SetSpendCap(**about, account_id=account_id, cap=cap)), key)
 
-    async def _spend_question(self, actor: Account) -> None:
-        async with self._room.transaction() as transaction:
-            allowance = allowances.cards(self._settings, actor.account_id)
-            await limits.spend(transaction.connection, [allowance], self._room.clock())
+    def _question(self, actor: Account) -> Allowance:
+        """A bank is asked for them."""
+        return allowances.cards(self._settings, actor.account_id)
 
     async def _about(self, actor: Account, payer_kind: PayerKind, payer_id: UUID) -> dict[str, Any]:
         """What every command about money says. Who is an admin is told of organizations alone."""
@@ -243,7 +243,7 @@ class Commands:
         ids = [each.command_id for each in asked]
         # The watch begins before the commit, so that no answer is too quick for it.
         with self._changes.watch(*ids) as watch:
-            if key is None:
+            if key is None and not any(each.spends for each in asked):
                 await self._sent.ask(asked)
             elif earlier := await self._send_once(asked, key):
                 return await self.outcomes(earlier.command_ids)
@@ -270,14 +270,17 @@ class Commands:
             await self._send(transaction, [each for of_one in asked for each in of_one])
         return [None] * len(asked)
 
-    async def _send_once(self, asked: Sequence[_Asked], key: RequestKey) -> Earlier | None:
-        """Commits what a request with a key has asked for; or answers what it did when it came before."""
-        ids = [each.command_id for each in asked]
+    async def _send_once(self, asked: Sequence[_Asked], key: RequestKey | None) -> Earlier | None:
+        """Commits by itself what a request with a key, or one that spends, has asked for; or answers what it did when
+        it came before. Raises RateLimited."""
+        ids, now = [each.command_id for each in asked], self._room.clock()
         async with self._room.transaction() as transaction:
-            earlier = await idempotency.claim(transaction.connection, key, self._room.clock(), command_ids=ids)
-            if earlier is None:
+            earlier = key and await idempotency.claim(transaction.connection, key, now, command_ids=ids)
+            if not earlier:
+                spends = [each.spends for each in asked if each.spends is not None]
+                await limits.spend(transaction.connection, spends, now)
                 await self._send(transaction, asked)
-        return earlier
+        return earlier or None
 
     async def _send(self, transaction: WorkTransaction, asked: Sequence[_Asked]) -> None:
         now = self._room.clock()

@@ -22,7 +22,6 @@ _SCOPES: Mapping[Scope, tuple[str, str]] = {
     Scope.READ: ("Read", "See your account, your organization, its members and invitations."),
     Scope.ORGANIZATION: ("Organization", "Create, invite, revoke, accept, promote, remove and leave."),
     Scope.BILLING: ("Billing", "Top up, set cards and limits: what costs money, or decides who pays."),
-    Scope.BILLING: ("Billing", "Put cards on file, top up, and set limits: what costs money."),
     Scope.ACCOUNT: ("Account", "Change your name and end your sessions."),
 }
 _LIFETIMES: Mapping[str, str] = {
