@@ -18,7 +18,7 @@ _API_VERSION = "2024-06-20"
 """Requests and answers are of this version of Stripe's API, whatever the account's own is, or the library's."""
 _MICROS_PER_CENT = 10_000
 _TIMEOUT = 30.0
-"""Seconds. Shorter than the lease of a payment."""
+"""Seconds, of one request."""
 _CARDHOLDER = "authentication_required"
 _BUSY = ("lock_timeout", "idempotency_key_in_use", "rate_limit")
 

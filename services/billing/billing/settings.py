@@ -35,7 +35,7 @@ class Settings(ServiceSettings):
     payment_interval: timedelta = Field(default=timedelta(seconds=1), gt=timedelta(0))
     """How often is looked for payments that nobody has woken us for."""
     payment_lease: timedelta = Field(default=timedelta(seconds=90), gt=timedelta(seconds=60))
-    """For how long a process has a payment to itself. Longer than the provider may take to answer."""
+    """After which another process may take a payment up; that it does is no danger, since an intent charges once."""
 
     ended_retention: timedelta = Field(default=timedelta(days=400), ge=timedelta(0))
     """How long the chain of somebody who has gone is kept, and charges and payments that are over. Longer than

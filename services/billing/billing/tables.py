@@ -114,7 +114,9 @@ entries = sa.Table(
 payments = sa.Table(
     "payments",
     metadata,
-    sa.Column("payment_id", UUID(as_uuid=True), primary_key=True, comment="Its key at the provider: made once."),
+    sa.Column(
+        "payment_id", UUID(as_uuid=True), primary_key=True, comment="Its key at the provider, while that remembers it."
+    ),
     sa.Column("purpose", sa.Text, nullable=False, comment="block, top_up, or card (put on file, nothing charged)."),
     sa.Column("payer_kind", sa.Text, nullable=False),
     sa.Column("payer_id", UUID(as_uuid=True), nullable=False),

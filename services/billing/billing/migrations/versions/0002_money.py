@@ -154,7 +154,12 @@ def upgrade() -> None:
     op.create_index("payers_in_need", "payers", ["payer_id"], unique=False, postgresql_where=sa.text("funds <> 'ok'"))
     op.create_table(
         "payments",
-        sa.Column("payment_id", UUID(as_uuid=True), nullable=False, comment="Its key at the provider: made once."),
+        sa.Column(
+            "payment_id",
+            UUID(as_uuid=True),
+            nullable=False,
+            comment="Its key at the provider, while that remembers it.",
+        ),
         sa.Column("purpose", sa.Text, nullable=False, comment="block, top_up, or card (put on file, nothing charged)."),
         sa.Column("payer_kind", sa.Text, nullable=False),
         sa.Column("payer_id", UUID(as_uuid=True), nullable=False),
