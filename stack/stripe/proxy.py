@@ -4,7 +4,6 @@
   another request it is an idempotency_error (400), and while the first request is under way a conflict (409);
 - keys are checked, and the publishable one is good for making payment methods, and for nothing else;
 - a payment without its cardholder takes cards alone that are on file with the customer;
-- payment intents are listed by customer, the newest first;
 - a card that is declined says why (`decline_code`), and one that asks for a cardholder who is not there is declined.
 
 It also fails as a network does, when it is told to: see Faults.
@@ -101,10 +100,9 @@ class Proxy:
     def app(self) -> web.Application:
         app = web.Application(middlewares=[self._serve])
         app.router.add_post(_CONFIRM, server.api_extra(_confirm, _CONFIRM))  # In the place of localstripe's own.
-        app.router.add_route("GET", _INTENTS, self._list_intents)
         for route in server.app.router.routes():
             path = route.resource.canonical if route.resource is not None else ""
-            if _PATHS.fullmatch(path) and (route.method, path) != ("GET", _INTENTS):
+            if _PATHS.fullmatch(path):
                 app.router.add_route(route.method, path, route.handler)
         app.router.add_get("/js.stripe.com/v3/", self._element)
         app.router.add_get("/readyz", self._readyz)
@@ -221,18 +219,6 @@ class Proxy:
         self._counts["refused"] += 1
         code = {"code": "idempotency_key_in_use"} if status == HTTPStatus.CONFLICT else {}
         return _error(status, "idempotency_error", message, **code)
-
-    async def _list_intents(self, request: web.Request) -> web.StreamResponse:
-        asked = dict(request.query)
-        customer, after, limit = asked.pop("customer", ""), asked.pop("starting_after", ""), asked.pop("limit", "10")
-        if asked or not limit.isdecimal():
-            raise UserError(HTTPStatus.BAD_REQUEST, f"Not understood: {', '.join(asked) or limit}")
-        intents = [each for each in store.values() if isinstance(each, PaymentIntent) and each.customer == customer]
-        newest_first = intents[::-1]
-        begin = next((n for n, intent in enumerate(newest_first, 1) if intent.id == after), 0)
-        end = begin + int(limit)
-        told = {"data": [intent._export() for intent in newest_first[begin:end]], "has_more": end < len(intents)}
-        return _json(HTTPStatus.OK, {"object": "list", "url": _INTENTS, **told})
 
     # --- the rest
 

@@ -286,16 +286,6 @@ def test_an_unknown_card_is_said_to_be_missing(server: StripeServer) -> None:
     assert refused.value.code == "resource_missing"
 
 
-def test_payments_are_found_by_their_customer_the_newest_first(server: StripeServer) -> None:
-    shop, other = Shop(server), Shop(server)
-    made = [shop.charge(f"block-{number}").id for number in range(5)]
-    other.charge("block")
-    found = shop.api.payment_intents.list({"customer": shop.customer, "limit": 2})
-
-    assert [intent.id for intent in found.data] == made[:2:-1]
-    assert [intent.id for intent in found.auto_paging_iter()] == made[::-1]
-
-
 # --- keys, pages and events
 
 
