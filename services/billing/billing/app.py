@@ -13,7 +13,8 @@ from billing.store.chains import EndedChains
 from billing.store.charges import EndedCharges
 from billing.store.ledger import BooksCheck
 from billing.store.payments import EndedPayments
-from billing.webhooks import HeardWebhooks, Webhooks
+from billing.store.webhooks import HeardWebhooks
+from billing.webhooks import Webhooks
 from contracts import BILLING_EVENTS, TOPICS, Refused
 from postroom import Chore, Every, Service, utc_now
 

@@ -10,12 +10,10 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Row, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.domain.books import Cause
 from billing.domain.paying import conclude
@@ -23,6 +21,7 @@ from billing.domain.payments import NOT_ON_FILE, Failed, Payment, Settled
 from billing.provider import ProviderAway
 from billing.store import payments as rows
 from billing.store.books import BookStore
+from billing.store.payers import LockedCard, keep_customer, lock_card
 from billing.store.payments import ClaimedPayment
 from postroom import Room, WorkTransaction
 from postroom.database import is_outage
@@ -33,11 +32,6 @@ _AT_A_TIME = 4
 """Fewer than the connections of the service's pool, which the messages need as well."""
 _LONGEST_WAIT = 60.0
 """Seconds between two attempts."""
-_LOCK_CARD = text("""
-    SELECT card_id, card_declined, customer_id FROM payers WHERE payer_id = :payer_id FOR UPDATE
-""")
-
-_KEEP_CUSTOMER = text("UPDATE payers SET customer_id = :customer_id WHERE payer_id = :payer_id")
 
 
 class Provider(Protocol):
@@ -141,21 +135,21 @@ class Payments:
     async def _made(self, room: Room, payment: Payment) -> Settled | None:
         """What became of it; none where that is booked already."""
         async with room.transaction() as transaction:
-            row = (await transaction.connection.execute(_LOCK_CARD, {"payer_id": payment.payer_id})).one()
+            card = await lock_card(transaction.connection, payment.payer_id)
             locked = await rows.lock(transaction.connection, payment.payment_id)
             if locked is None:
                 return None
             is_charged = payment.purpose != "card"
-            if is_charged and locked.intent_id is None and not _is_on_file(row, payment):
+            if is_charged and locked.intent_id is None and not _is_on_file(card, payment):
                 await self._book_in(transaction, Failed(payment, NOT_ON_FILE), room.clock())
                 return None
-        customer_id = row.customer_id or await self._customer(room, payment)
+        customer_id = card.customer_id or await self._customer(room, payment)
         if not is_charged:
             return await self._provider.check(payment, customer_id)
         prepared = locked.intent_id or await self._provider.prepare(payment, customer_id)
         async with room.transaction() as transaction:
             # Under the payer's lock: who takes a card off file is before this, or after the card was being charged.
-            row = (await transaction.connection.execute(_LOCK_CARD, {"payer_id": payment.payer_id})).one()
+            card = await lock_card(transaction.connection, payment.payer_id)
             locked = await rows.lock(transaction.connection, payment.payment_id)
             if locked is None:
                 return None
@@ -165,14 +159,14 @@ class Payments:
                 await self._book_in(transaction, prepared, room.clock())
                 return None
             await rows.send(transaction.connection, payment.payment_id, prepared)
-        if not _is_on_file(row, payment):
+        if not _is_on_file(card, payment):
             return await self._provider.cancel(payment, prepared)
         return await self._provider.confirm(payment, prepared)
 
     async def _customer(self, room: Room, payment: Payment) -> str:
         customer_id = await self._provider.customer(payment.payer_id, payment.payer_kind)
         async with room.transaction() as transaction:
-            await _keep_customer(transaction.connection, payment.payer_id, customer_id)
+            await keep_customer(transaction.connection, payment.payer_id, customer_id)
         return customer_id
 
     async def _book(self, room: Room, settled: Settled) -> None:
@@ -205,9 +199,5 @@ class Payments:
         await transaction.publish(facts, correlation_id=payment.correlation_id, causation_id=payment.cause_id, now=now)
 
 
-def _is_on_file(row: Row[Any], payment: Payment) -> bool:
-    return bool(row.card_id == payment.card_id and row.card_declined is None)
-
-
-async def _keep_customer(connection: AsyncConnection, payer_id: UUID, customer_id: str) -> None:
-    await connection.execute(_KEEP_CUSTOMER, {"payer_id": payer_id, "customer_id": customer_id})
+def _is_on_file(card: LockedCard, payment: Payment) -> bool:
+    return card.card_id == payment.card_id and not card.is_declined

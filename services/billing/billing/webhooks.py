@@ -6,38 +6,23 @@ with a secret of ours), and each is taken once.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import stripe
 import structlog
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from billing.store.payments import look_again
+from billing.store.webhooks import TOLERANCE_SECONDS, hear
 from postroom import Room
 
 log = structlog.get_logger()
 
 _PATH = "/webhooks/stripe"
-_TOLERANCE = 300
-"""Seconds between the signature and now."""
 _LARGEST = 256 * 1024
-_HEARD_AT_A_TIME = 1000
-
-_HEAR = text("""
-    INSERT INTO heard_webhooks (event_id, heard_at) VALUES (:event_id, :now) ON CONFLICT (event_id) DO NOTHING
-""")
-
-_FORGET = text("""
-    DELETE FROM heard_webhooks
-    WHERE event_id IN (SELECT event_id FROM heard_webhooks WHERE heard_at < :before LIMIT :limit
-                       FOR UPDATE SKIP LOCKED)
-""")
 
 
 class Webhooks:
@@ -49,38 +34,25 @@ class Webhooks:
     def endpoints(self, room: Room) -> Sequence[BaseRoute]:
         """On the port of the service."""
 
-        async def hear(request: Request) -> Response:
+        async def listen(request: Request) -> Response:
             return await self._hear(request, room)
 
-        return [Route(_PATH, hear, methods=["POST"])] if self._secret else []
+        return [Route(_PATH, listen, methods=["POST"])] if self._secret else []
 
     async def _hear(self, request: Request, room: Room) -> Response:
         if int(request.headers.get("content-length") or _LARGEST + 1) > _LARGEST:
             return Response(status_code=413)
         try:
             event: Any = stripe.Webhook.construct_event(
-                await request.body(), request.headers.get("stripe-signature"), self._secret, _TOLERANCE
+                await request.body(), request.headers.get("stripe-signature"), self._secret, TOLERANCE_SECONDS
             )
         except (ValueError, stripe.SignatureVerificationError) as error:
             log.warning("webhook refused", error=type(error).__name__)
             return Response(status_code=400)
         async with room.transaction() as transaction:
-            if await _is_new(transaction.connection, str(event.id), room.clock()):
+            if await hear(transaction.connection, str(event.id), room.clock()):
                 await look_again(transaction.connection, _payments_in(event), room.clock())
         return Response(status_code=204)
-
-
-class HeardWebhooks:
-    """The purge of what was heard longer ago than a signature holds."""
-
-    async def purge(self, connection: AsyncConnection, now: datetime) -> int:
-        """Deletes a bounded number of them and answers how many."""
-        before = now - timedelta(seconds=2 * _TOLERANCE)
-        return (await connection.execute(_FORGET, {"before": before, "limit": _HEARD_AT_A_TIME})).rowcount
-
-
-async def _is_new(connection: AsyncConnection, event_id: str, now: datetime) -> bool:
-    return (await connection.execute(_HEAR, {"event_id": event_id, "now": now})).rowcount > 0
 
 
 def _payments_in(event: Any) -> list[UUID]:

@@ -17,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
 from test_payments import LEASE, Till, top_up
 
-from billing.webhooks import HeardWebhooks, Webhooks
+from billing.store.webhooks import HeardWebhooks
+from billing.webhooks import Webhooks
 
 SECRET = "whsec_of_the_tests"
 

@@ -3,6 +3,7 @@ organization's money, holds its payer's row; accounts are locked before organiza
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -84,6 +85,30 @@ _RESTORABLE = text("""
            OR (organization.card_id IS NOT NULL AND organization.card_declined IS NULL))
     LIMIT :limit
 """)
+
+_LOCK_CARD = text("SELECT card_id, card_declined, customer_id FROM payers WHERE payer_id = :payer_id FOR UPDATE")
+
+_KEEP_CUSTOMER = text("UPDATE payers SET customer_id = :customer_id WHERE payer_id = :payer_id")
+
+
+@dataclass(frozen=True, slots=True)
+class LockedCard:
+    """What is on file of a payer, who stays locked until the transaction ends."""
+
+    card_id: str | None
+    is_declined: bool
+    customer_id: str | None
+
+
+async def lock_card(connection: AsyncConnection, payer_id: UUID) -> LockedCard:
+    """The card of a payer that there is."""
+    row = (await connection.execute(_LOCK_CARD, {"payer_id": payer_id})).one()
+    return LockedCard(row.card_id, row.card_declined is not None, row.customer_id)
+
+
+async def keep_customer(connection: AsyncConnection, payer_id: UUID, customer_id: str) -> None:
+    """Notes who the payer is to the payment provider."""
+    await connection.execute(_KEEP_CUSTOMER, {"payer_id": payer_id, "customer_id": customer_id})
 
 
 async def lock_payers(connection: AsyncConnection, books: Books, ids: Collection[UUID], kind: PayerKind) -> None:
