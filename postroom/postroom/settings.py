@@ -1,17 +1,39 @@
 """What every service is told by its environment."""
 
+import os
 from datetime import timedelta
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 
 class ServiceSettings(BaseSettings):
     """Read from the environment, without prefix: `kafka_bootstrap_servers` is KAFKA_BOOTSTRAP_SERVERS. A service's own
-    settings are a subclass. Durations are seconds, or ISO 8601 (`PT20S`, `P7D`)."""
+    settings are a subclass. Durations are seconds, or ISO 8601 (`PT20S`, `P7D`).
+
+    What the environment does not say may be in files: SECRETS_DIR is a folder of them, each called like a setting
+    (`database_url`), as orchestrators mount secrets."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only when settings are read is it known where their files are."""
+        files = SecretsSettingsSource(settings_cls, secrets_dir=os.environ.get("SECRETS_DIR"))
+        return init_settings, env_settings, files
 
     kafka_bootstrap_servers: str
     """Where Kafka is: `host:port`, several with commas."""

@@ -1,6 +1,7 @@
 """What a service is told by its environment."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -28,3 +29,14 @@ def test_a_duration_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_passwords_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "secret" not in repr(ServiceSettings())
+
+
+def test_secrets_may_be_in_files_and_the_environment_comes_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "database_url").write_text("postgresql://of-the-file\n", encoding="utf-8")
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
+    assert "of-the-file" not in ServiceSettings().database_url.get_secret_value()
+
+    monkeypatch.delenv("DATABASE_URL")
+    assert ServiceSettings().database_url.get_secret_value() == "postgresql://of-the-file"
