@@ -18,19 +18,20 @@ def main() -> None:
     parser.add_argument("--smtp-port", type=int, required=True, help="where letters are taken")
     parser.add_argument("--http-port", type=int, required=True, help="where they are shown")
     parser.add_argument("--folder", type=Path, required=True, help="where they are kept")
+    parser.add_argument("--host", default=LOOPBACK, help="the interface for both")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd's, which names every recipient.
-    asyncio.run(_serve(options.folder, options.smtp_port, options.http_port))
+    asyncio.run(_serve(options.folder, options.host, options.smtp_port, options.http_port))
 
 
-async def _serve(folder: Path, smtp_port: int, http_port: int) -> None:
+async def _serve(folder: Path, host: str, smtp_port: int, http_port: int) -> None:
     letters = Letters(folder)
     postman = Postman(letters)
-    smtp = await asyncio.get_running_loop().create_server(smtp_protocol(postman), LOOPBACK, smtp_port)
+    smtp = await asyncio.get_running_loop().create_server(smtp_protocol(postman), host, smtp_port)
     config = uvicorn.Config(
         MailboxPages(letters, postman).app(),
-        host=LOOPBACK,
+        host=host,
         port=http_port,
         log_config=None,
         access_log=False,
