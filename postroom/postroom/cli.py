@@ -44,7 +44,12 @@ def _parser() -> argparse.ArgumentParser:
     topics = commands.add_parser("topics", help="create the topics of a registry").add_subparsers(required=True)
     create = topics.add_parser("create", help="create what is missing, dead-letter topics included")
     create.add_argument("registry", help="where the topics are declared, as in contracts:TOPICS")
-    create.add_argument("--replication-factor", type=int, default=1)
+    create.add_argument("--replication-factor", type=int, default=1, help="how many brokers keep each record")
+    create.add_argument(
+        "--min-insync-replicas",
+        type=int,
+        help="how many of them must have it before it is acknowledged; the brokers' own setting where it is not given",
+    )
     create.set_defaults(run=_create_topics)
 
     letters = commands.add_parser("dead-letters", help="look at dead letters, and hand them in again")
@@ -65,7 +70,7 @@ async def _create_topics(settings: ServiceSettings, options: argparse.Namespace)
     admin = create_admin(settings, "postroom")
     try:
         await admin.start()
-        created = await create_topics(admin, list(registry), options.replication_factor)
+        created = await create_topics(admin, list(registry), options.replication_factor, options.min_insync_replicas)
     finally:
         await admin.close()
     print(f"{len(created)} topics created." if created else "All topics are there.")

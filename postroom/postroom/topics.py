@@ -15,19 +15,24 @@ _SEGMENT = timedelta(days=1)
 retention, and the inbox remembers two days longer. Kafka's default, a week, would be longer than that."""
 
 
-def new_topics(topics: Iterable[Topic], replication_factor: int) -> list[NewTopic]:
-    """Each topic, and a dead-letter topic for each of its readers.
+def new_topics(
+    topics: Iterable[Topic], replication_factor: int, min_insync_replicas: int | None = None
+) -> list[NewTopic]:
+    """Each topic, and a dead-letter topic for each of its readers; where nothing is said of the replicas that must have
+    a record before it is acknowledged, the brokers' own setting holds.
 
     A dead letter is kept for 30 days, or for as long as the topic keeps its records where that is shorter (since what
     is bounded there for a person's sake is bounded here, too), but never under 7 days.
     """
     wanted: list[NewTopic] = []
+    durability = {} if min_insync_replicas is None else {"min.insync.replicas": str(min_insync_replicas)}
     for topic in topics:
         retention_ms = "-1" if topic.retention is None else _milliseconds(topic.retention)
         configs = {
             "cleanup.policy": str(topic.cleanup),
             "retention.ms": retention_ms,
             "segment.ms": _milliseconds(_SEGMENT),
+            **durability,
         }
         if topic.cleanup == "compact":
             # How soon an erased person is gone for good.
@@ -44,6 +49,7 @@ def new_topics(topics: Iterable[Topic], replication_factor: int) -> list[NewTopi
                     "retention.ms": _milliseconds(kept),
                     # A record of the largest size, and what is said of it, must fit.
                     "max.message.bytes": str(MAX_RECORD_BYTES),
+                    **durability,
                 },
             )
             for reader in topic.readers
@@ -51,9 +57,14 @@ def new_topics(topics: Iterable[Topic], replication_factor: int) -> list[NewTopi
     return wanted
 
 
-async def create_topics(admin: AIOKafkaAdminClient, topics: Sequence[Topic], replication_factor: int = 1) -> list[str]:
+async def create_topics(
+    admin: AIOKafkaAdminClient,
+    topics: Sequence[Topic],
+    replication_factor: int = 1,
+    min_insync_replicas: int | None = None,
+) -> list[str]:
     """Creates what is missing and answers its names; what is there is left as it is. Raises KafkaError."""
-    response = await admin.create_topics(new_topics(topics, replication_factor))
+    response = await admin.create_topics(new_topics(topics, replication_factor, min_insync_replicas))
     created: list[str] = []
     for name, code, *_ in response.topic_errors:
         error = for_code(code)

@@ -32,3 +32,9 @@ def test_a_compacted_topic_keeps_its_last_records() -> None:
     (accounts, *_) = new_topics([ACCOUNTS], 1)
     assert accounts.topic_configs["cleanup.policy"] == "compact"
     assert accounts.topic_configs["retention.ms"] == "-1"
+
+
+def test_how_many_brokers_must_have_a_record_is_said_of_every_topic_or_of_none() -> None:
+    told = new_topics([COMMANDS, ACCOUNTS], 3, 2)
+    assert {(topic.replication_factor, topic.topic_configs["min.insync.replicas"]) for topic in told} == {(3, "2")}
+    assert all("min.insync.replicas" not in topic.topic_configs for topic in new_topics([COMMANDS, ACCOUNTS], 1))
