@@ -184,10 +184,14 @@ class Consumer:
         """Joins the group. Raises KafkaConnectionError where Kafka is away."""
         await self.broker.connect()
         config = self.broker.config.broker_config
-        # FastStream builds its consumers by this; ours takes the same options.
+        # FastStream builds its consumers by this; ours takes the same options. After a start that failed they are there.
         options = config.builder.keywords if isinstance(config.builder, partial) else {}
-        config.builder = partial(BatchConsumer, **self._intervals, **options)
-        await self.broker.start()
+        config.builder = partial(BatchConsumer, **{**options, **self._intervals})
+        try:
+            await self.broker.start()
+        except Exception:
+            await self.broker.stop()
+            raise
 
     async def stop(self) -> None:
         """Finishes the batch in hand, commits its offsets and leaves the group."""

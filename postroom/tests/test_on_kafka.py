@@ -15,6 +15,7 @@ import asyncpg
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import InvalidSessionTimeoutError
 from faststream import AckPolicy
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -300,6 +301,19 @@ async def test_a_service_does_not_start_without_the_topics_that_it_writes(toy: T
     service.name = "stranger"
     fault = await Process(service, asyncio.Event())._topics_are_ready()
     assert fault == f"no such topics: toy.nowhere, {toy.commands.name}.stranger.dlt"
+
+
+async def test_a_consumer_that_could_not_start_is_started_again(toy: Toy) -> None:
+    async def process(records: object) -> None: ...
+
+    longer_than_allowed = toy.new_settings(kafka_session_timeout=timedelta(days=1))
+    consumer = Consumer(longer_than_allowed, "again", [toy.commands.name], process)
+    try:
+        for _ in range(2):
+            with pytest.raises(InvalidSessionTimeoutError):
+                await consumer.start()
+    finally:
+        await consumer.stop()
 
 
 async def test_the_defaults_that_lose_messages_are_not_in_force(toy: Toy) -> None:
