@@ -184,7 +184,7 @@ class Consumer:
         """Joins the group. Raises KafkaConnectionError where Kafka is away."""
         await self.broker.connect()
         config = self.broker.config.broker_config
-        # FastStream builds its consumers by this; ours takes the same options. After a start that failed they are there.
+        # FastStream builds its consumers by this; ours takes the same options. After a failed start it is so already.
         options = config.builder.keywords if isinstance(config.builder, partial) else {}
         config.builder = partial(BatchConsumer, **{**options, **self._intervals})
         try:
