@@ -5,7 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -25,7 +25,7 @@ from contracts import (
     OrganizationCreated,
 )
 from stack.client import Client
-from stack.platform import Platform
+from stack.mailbox.reader import Mailbox
 from stack.services import SERVICES
 
 WITHIN = 90.0
@@ -56,6 +56,25 @@ SETTINGS = {
     "notifier": {**_SOON, "SMTP_TIMEOUT": "2", "LEASE": "4", "FIRST_PAUSE": "0.2"},
 }
 """What the services are told beside their defaults."""
+
+
+class Databases(Protocol):
+    """Where each service's database is."""
+
+    def url(self, name: str) -> str: ...
+
+
+class Audited(Protocol):
+    """What the audit looks into: a Platform, or anything else that runs the services."""
+
+    @property
+    def bootstrap_servers(self) -> str: ...
+
+    @property
+    def postgres(self) -> Databases: ...
+
+    @property
+    def mailbox(self) -> Mailbox: ...
 
 
 @dataclass
@@ -162,7 +181,7 @@ def profile(account_id: UUID, address: str, name: str, version: int = 1, *, veri
     return AccountProfile(account_id=account_id, version=version, address=address, name=name, verified=verified)
 
 
-async def audit(platform: Platform, *crowds: Crowd) -> None:
+async def audit(platform: Audited, *crowds: Crowd) -> None:
     """Fails where the promise is not kept: exactly one membership and one chain for each accepted invitation, one
     letter of each kind for each event, nothing in a dead-letter topic, and nothing left to do."""
     for crowd in crowds:
@@ -205,7 +224,7 @@ def _assert_one_each(crowd: Crowd, kind: type[Any], field_name: str) -> None:
     assert not several, f"{kind.__name__} was decided more than once: {several}"
 
 
-def _assert_letters(platform: Platform, crowd: Crowd) -> None:
+def _assert_letters(platform: Audited, crowd: Crowd) -> None:
     """In the mailbox of each person: one invitation and one welcome; in the owner's: one letter for each who joined."""
     letters = platform.mailbox.letters()
     subjects = Counter((letter["to"], letter["subject"]) for letter in letters if crowd.tag in letter["to"])
@@ -216,7 +235,7 @@ def _assert_letters(platform: Platform, crowd: Crowd) -> None:
     assert to_owner == crowd.size, "the owner is told once of each who joined"
 
 
-async def _column(platform: Platform, service: str, query: str, *arguments: object) -> list[Any]:
+async def _column(platform: Audited, service: str, query: str, *arguments: object) -> list[Any]:
     connection = await asyncpg.connect(platform.postgres.url(service))
     try:
         return [row[0] for row in await connection.fetch(query, *arguments)]
@@ -228,7 +247,7 @@ _LEFT = "SELECT (SELECT count(*) FROM postroom_outbox) + (SELECT count(*) FROM p
 _IN_FLIGHT = "SELECT count(*) FROM invitations WHERE organization_id = $1 AND state = 'accepting'"
 
 
-async def _until_none(platform: Platform, service: str, query: str, *arguments: object) -> None:
+async def _until_none(platform: Audited, service: str, query: str, *arguments: object) -> None:
     """Returns when the query counts nothing any more."""
     left = 0
     try:
