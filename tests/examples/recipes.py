@@ -1,0 +1,119 @@
+"""How the example subscribers are built and run: as their READMEs say."""
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack.environment import python_environment
+
+BUILD_WITHIN = 300
+"""Seconds for one build: the first one fetches what the example depends on."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program of a language's toolchain."""
+
+    command: Sequence[str]
+    """Says its version."""
+    oldest: int
+    """The first number of the oldest version that will do."""
+
+    def lack(self) -> str | None:
+        """What keeps it from being used; None where nothing does."""
+        name = self.command[0]
+        if shutil.which(name) is None:
+            return f"there is no {name} on this machine"
+        said = subprocess.run(self.command, capture_output=True, text=True, check=False)
+        version = re.search(r"\b[a-z]*(\d+)[.\d]*", said.stdout + said.stderr)
+        if said.returncode or version is None:
+            return f"{name} does not work"
+        return None if int(version[1]) >= self.oldest else f"{name} {version[0]} is too old, {self.oldest} is needed"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One subscriber."""
+
+    name: str
+    """Its folder in examples/subscribers."""
+    run: Sequence[str]
+    tools: Sequence[Tool] = ()
+    build: Sequence[Sequence[str]] = ()
+
+    def lack(self) -> str | None:
+        """Why it cannot be built here, for people; None where it can."""
+        lacks = [lack for tool in self.tools if (lack := tool.lack())]
+        return f"The {self.name} subscriber was not run: {' and '.join(lacks)}." if lacks else None
+
+    def prepare(self, repository: Path) -> Path:
+        """Builds it in a copy, so that nothing is left in the sources, and answers that folder. What was built from the
+        same sources is not built again. Raises AssertionError with what the build said."""
+        source = repository / "examples" / "subscribers" / self.name
+        folder = repository / ".latchkey" / "examples" / self.name
+        files = _sources(source)
+        stamp, digest = folder / ".built-from", _digest(source, files)
+        if stamp.exists() and stamp.read_text() == digest:
+            return folder
+        stamp.unlink(missing_ok=True)
+        for file in files:
+            copy = folder / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+        for command in self.build:
+            built = subprocess.run(
+                command,
+                cwd=folder,
+                env=python_environment(),
+                capture_output=True,
+                text=True,
+                timeout=BUILD_WITHIN,
+                check=False,
+            )
+            assert built.returncode == 0, f"{' '.join(command)} failed:\n{built.stdout}\n{built.stderr}"
+        stamp.write_text(digest)
+        return folder
+
+
+RECIPES = (
+    Recipe("python-faststream", run=(sys.executable, "welcome_list.py")),
+    Recipe("python-aiokafka", run=(sys.executable, "welcome_list.py")),
+    Recipe(
+        "typescript",
+        run=("node", "dist/welcome-list.js"),
+        tools=(Tool(("node", "--version"), 20), Tool(("npm", "--version"), 9)),
+        build=(("npm", "ci", "--no-audit", "--no-fund"), ("npm", "run", "build")),
+    ),
+    Recipe(
+        "java",
+        run=("java", "-jar", "target/welcome-list.jar"),
+        tools=(Tool(("javac", "-version"), 17), Tool(("mvn", "--batch-mode", "--version"), 3)),
+        build=(("mvn", "--batch-mode", "--quiet", "package"),),
+    ),
+    Recipe(
+        "go",
+        run=("./welcome-list",),
+        tools=(Tool(("go", "version"), 1),),
+        build=(("go", "build", "-o", "welcome-list", "."),),
+    ),
+)
+
+
+def _sources(folder: Path) -> list[Path]:
+    """What git would keep of the folder."""
+    made_here = {"node_modules", "dist", "target", "__pycache__"}
+    return sorted(
+        file for file in folder.rglob("*") if file.is_file() and not made_here & {*file.relative_to(folder).parts}
+    )
+
+
+def _digest(folder: Path, files: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(folder)}\0".encode() + file.read_bytes() + b"\0")
+    return digest.hexdigest()

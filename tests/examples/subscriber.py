@@ -1,0 +1,121 @@
+"""An example subscriber as a process, and what it has written."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from consumer_groups import begin_again, has_caught_up
+from recipes import Recipe
+
+from contracts import MEMBERSHIP_EVENTS
+from stack.environment import python_environment
+from stack.platform import Platform
+from stack.process import Launch, ManagedProcess
+
+WITHIN = 60.0
+"""Seconds in which a subscriber must have done what it is given."""
+
+# A sequence forgets nothing that was rolled back. Only what is newer than the test is slow: ids are UUIDv7, in order.
+_SLOW = """
+    CREATE SEQUENCE attempts MINVALUE 0 START 0;
+    SELECT nextval('attempts');
+    CREATE FUNCTION take_a_while() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN PERFORM nextval('attempts'); PERFORM pg_sleep(0.05); RETURN NEW; END $$;
+    CREATE TRIGGER take_a_while BEFORE INSERT ON handled_facts
+        FOR EACH ROW WHEN (NEW.ce_id > '{since}') EXECUTE FUNCTION take_a_while();
+"""
+
+Welcomed = tuple[str, str, str]
+"""What is written of a fact: its id, the organization and the account."""
+
+
+class Subscriber(ManagedProcess):
+    """It has a database of its own on the platform's PostgreSQL, and a consumer group of its own name."""
+
+    ready_within = WITHIN
+
+    def __init__(self, recipe: Recipe, folder: Path, platform: Platform, log_path: Path) -> None:
+        """`folder` is where it was built."""
+        super().__init__(recipe.name, log_path)
+        self.group = f"example-{recipe.name}"
+        self._command = recipe.run
+        self._folder = folder
+        self._bootstrap_servers = platform.bootstrap_servers
+        self._database_url = platform.postgres.create_database(f"example_{recipe.name.replace('-', '_')}")
+
+    @property
+    def address(self) -> str:
+        return self.group
+
+    @property
+    def exit_code(self) -> int | None:
+        """Of the process that ran last; None while it runs."""
+        return self._child.poll() if self._child else None
+
+    def _prepare(self) -> Launch:
+        settings = {
+            "KAFKA_BOOTSTRAP_SERVERS": self._bootstrap_servers,
+            "DATABASE_URL": self._database_url,
+            "GROUP_ID": self.group,
+        }
+        return Launch(self._command, env=python_environment() | settings, folder=self._folder)
+
+    def _is_ready(self) -> bool:
+        return f"subscribed to {MEMBERSHIP_EVENTS.name}" in self._said()
+
+    async def take_a_while_for(self, since: UUID) -> None:
+        """From now on, each fact that is newer takes 50 ms, and each attempt at one is counted."""
+        await self._ask(lambda connection: connection.execute(_SLOW.format(since=since)))
+
+    async def attempts(self) -> int:
+        """How often it has begun with a fact that takes a while."""
+        count: int = await self._ask(lambda connection: connection.fetchval("SELECT last_value FROM attempts"))
+        return count
+
+    async def welcomed(self) -> list[Welcomed]:
+        """Every row of its list, in order."""
+        rows = await self._rows("SELECT ce_id, organization_id, account_id FROM welcome_list ORDER BY 1, 2, 3")
+        return [(str(ce_id), str(organization_id), str(account_id)) for ce_id, organization_id, account_id in rows]
+
+    async def set_aside(self) -> set[tuple[int, int]]:
+        """Partition and offset of each record that it could not read."""
+        rows = await self._rows("SELECT partition, record_offset FROM unreadable_records")
+        return {(partition, offset) for partition, offset in rows}
+
+    async def killed_after(self, attempts: int) -> None:
+        """kill -9, when it has begun with so many more facts."""
+        goal, seen = await self.attempts() + attempts, 0
+        try:
+            async with asyncio.timeout(WITHIN):
+                while (seen := await self.attempts()) < goal:
+                    self.check()
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            raise AssertionError(f"{self.name} has made {seen} attempts, not {goal}. {self.last_words()}") from None
+        self.kill()
+
+    async def caught_up(self) -> None:
+        """Returns when it has committed all that is in the topic."""
+        try:
+            await has_caught_up(self._bootstrap_servers, self.group, [MEMBERSHIP_EVENTS], within=WITHIN)
+        except AssertionError as error:
+            raise AssertionError(f"{error} {self.last_words()}") from None
+        self.check()
+
+    async def begin_again(self) -> None:
+        """Everything will be delivered to it again. It must have been stopped."""
+        await begin_again(self._bootstrap_servers, self.group, [MEMBERSHIP_EVENTS])
+
+    async def _rows(self, query: str) -> Sequence[Any]:
+        rows: Sequence[Any] = await self._ask(lambda connection: connection.fetch(query))
+        return rows
+
+    async def _ask(self, question: Callable[[Any], Awaitable[Any]]) -> Any:
+        connection = await asyncpg.connect(self._database_url)
+        try:
+            return await question(connection)
+        finally:
+            await connection.close()

@@ -1,0 +1,199 @@
+"""The example subscribers, against the real platform: each receives the same facts, and does its work once for each,
+whatever comes twice, is killed in the middle, or cannot be read."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from aiokafka import AIOKafkaProducer
+from consumer_groups import repeat
+from crowd import Crowd
+from recipes import RECIPES, Recipe
+from subscriber import Subscriber, Welcomed
+from uuid_utils.compat import uuid7
+
+from contracts import MEMBERSHIP_EVENTS, MemberJoined
+from stack.client import Client, cloud_event_headers
+from stack.platform import Platform
+
+pytestmark = [pytest.mark.platform, pytest.mark.timeout(600)]  # the first build fetches what the examples depend on
+
+SIZE = 20
+"""People who join."""
+IN_THE_MIDDLE = 7
+"""Facts after which a subscriber is killed."""
+
+
+@dataclass
+class Observed:
+    """What one subscriber has done."""
+
+    at_the_kill: list[Welcomed] = field(default_factory=list)
+    after_the_run: list[Welcomed] = field(default_factory=list)
+    after_everything_again: list[Welcomed] = field(default_factory=list)
+    attempts: int = 0
+    set_aside: set[tuple[int, int]] = field(default_factory=set)
+    exit_codes: list[int | None] = field(default_factory=list)
+
+
+@dataclass
+class Story:
+    """One run of chains, and all subscribers in it."""
+
+    facts: list[Welcomed]
+    """What the client has seen on the topic, in order."""
+    unreadable: set[tuple[int, int]]
+    """Partition and offset of the records that nobody can read."""
+    observed: dict[str, Observed]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def story(platform: Platform, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """Twenty people join. Each subscriber is killed while they do, and goes on; all facts come twice, behind records
+    that cannot be read. Then it is stopped, everything is delivered to it again, and it is killed once more."""
+    logs = tmp_path_factory.mktemp("subscribers")
+    recipes = [recipe for recipe in RECIPES if recipe.lack() is None]
+    with ThreadPoolExecutor() as pool:
+        folders = list(pool.map(lambda recipe: recipe.prepare(repository), recipes))
+    subscribers = [
+        Subscriber(recipe, folder, platform, logs / f"{recipe.name}.log")
+        for recipe, folder in zip(recipes, folders, strict=True)
+    ]
+    observed = {subscriber.name: Observed() for subscriber in subscribers}
+    try:
+        facts, unreadable = await _people_join(platform, subscribers, observed)
+        await _everything_comes_again(subscribers, observed)
+    finally:
+        for subscriber in subscribers:
+            subscriber.kill()
+    return Story(facts, unreadable, observed)
+
+
+async def _people_join(
+    platform: Platform, subscribers: list[Subscriber], observed: dict[str, Observed]
+) -> tuple[list[Welcomed], set[tuple[int, int]]]:
+    since = uuid7()
+    await _each(subscribers, lambda each: asyncio.to_thread(each.start))
+    await _each(subscribers, lambda each: each.take_a_while_for(since))
+    async with Client(platform.bootstrap_servers, from_the_beginning=True) as client:
+        crowd = Crowd(client, SIZE)
+        await crowd.gather()
+        unreadable = await _write_what_is_odd(platform, crowd)
+        killed = asyncio.gather(*(each.killed_after(IN_THE_MIDDLE) for each in subscribers))
+        await crowd.accept()
+        await killed
+        for each in subscribers:
+            observed[each.name].at_the_kill = await each.welcomed()
+        await crowd.has_joined(SIZE)
+        facts = _joinings(client)
+        await repeat(platform.bootstrap_servers, MEMBERSHIP_EVENTS, {ce_id for ce_id, *_ in facts})
+    await _each(subscribers, lambda each: asyncio.to_thread(each.start))
+    await _each(subscribers, lambda each: each.caught_up())
+    for each in subscribers:
+        observed[each.name].after_the_run = await each.welcomed()
+        observed[each.name].set_aside = await each.set_aside()
+    return facts, unreadable
+
+
+async def _everything_comes_again(subscribers: list[Subscriber], observed: dict[str, Observed]) -> None:
+    await _stop(subscribers, observed)
+    await _each(subscribers, lambda each: each.begin_again())
+    await _each(subscribers, lambda each: asyncio.to_thread(each.start))
+    await _each(subscribers, lambda each: each.killed_after(IN_THE_MIDDLE))
+    await _each(subscribers, lambda each: asyncio.to_thread(each.start))
+    await _each(subscribers, lambda each: each.caught_up())
+    await _stop(subscribers, observed)
+    for each in subscribers:
+        observed[each.name].after_everything_again = await each.welcomed()
+        observed[each.name].attempts = await each.attempts()
+
+
+async def _stop(subscribers: list[Subscriber], observed: dict[str, Observed]) -> None:
+    """SIGTERM to each."""
+    await _each(subscribers, lambda each: asyncio.to_thread(each.stop))
+    for each in subscribers:
+        observed[each.name].exit_codes.append(each.exit_code)
+
+
+async def _write_what_is_odd(platform: Platform, crowd: Crowd) -> set[tuple[int, int]]:
+    """Records of a type that is not known, and records that nobody can read, before those of the people in the same
+    partition. Answers where the latter are."""
+    key = str(crowd.organization_id).encode()
+    [joined] = [fact for fact in crowd.client.facts(MemberJoined) if fact.organization_id == crowd.organization_id]
+    good = dict(cloud_event_headers(joined, str(uuid7())))
+    body = joined.model_dump_json().encode()
+    unknown = good | {"ce_type": b"io.carolinacloud.member.celebrated.v1"}
+    without_account = joined.model_dump_json(exclude={"account_id"}).encode()
+    unreadable: list[tuple[bytes | None, dict[str, bytes]]] = [
+        (b"{ this is no JSON", good),
+        (b"[]", good),
+        (without_account, good),
+        (None, good),
+        (body, {}),
+        (body, {name: value for name, value in good.items() if name != "ce_type"}),
+        (body, good | {"ce_id": b"\xff\xfe"}),
+    ]
+    producer = AIOKafkaProducer(bootstrap_servers=platform.bootstrap_servers)
+    await producer.start()
+    try:
+        await producer.send(MEMBERSHIP_EVENTS.name, b'{"cake": true}', key=key, headers=list(unknown.items()))
+        sent = [
+            await producer.send_and_wait(MEMBERSHIP_EVENTS.name, value, key=key, headers=list(headers.items()))
+            for value, headers in unreadable
+        ]
+    finally:
+        await producer.stop()
+    return {(place.partition, place.offset) for place in sent}
+
+
+def _joinings(client: Client) -> list[Welcomed]:
+    return sorted(
+        (seen.ce_id, str(seen.message.organization_id), str(seen.message.account_id))
+        for seen in client.seen
+        if isinstance(seen.message, MemberJoined)
+    )
+
+
+async def _each(subscribers: Iterable[Subscriber], do: Callable[[Subscriber], Awaitable[None]]) -> None:
+    await asyncio.gather(*(do(subscriber) for subscriber in subscribers))
+
+
+@pytest.fixture(params=RECIPES, ids=lambda recipe: recipe.name)
+def name(request: pytest.FixtureRequest) -> str:
+    """Of a subscriber whose toolchain is here."""
+    recipe: Recipe = request.param
+    lack = recipe.lack()
+    if lack:
+        pytest.skip(lack)
+    return recipe.name
+
+
+def test_it_receives_the_facts_that_the_others_receive(name: str, story: Story) -> None:
+    assert len(story.facts) > SIZE
+    assert story.observed[name].after_the_run == story.facts
+
+
+def test_it_was_killed_in_the_middle_and_has_done_nothing_twice(name: str, story: Story) -> None:
+    observed = story.observed[name]
+    assert len(observed.at_the_kill) < len(story.facts), "it was killed too late to show anything"
+    assert observed.after_the_run == story.facts
+
+
+def test_everything_is_delivered_again_and_it_does_nothing_again(name: str, story: Story) -> None:
+    observed = story.observed[name]
+    # Each of the run's facts came twice, and twice again when the group began anew.
+    assert observed.attempts >= 4 * (SIZE + 1), "it was not given everything again"
+    assert observed.after_everything_again == story.facts
+
+
+def test_what_cannot_be_read_is_set_aside_and_stands_in_nobodys_way(name: str, story: Story) -> None:
+    assert len(story.unreadable) == 7
+    assert story.observed[name].set_aside == story.unreadable
+
+
+def test_it_ends_in_order_when_it_is_told_to(name: str, story: Story) -> None:
+    assert story.observed[name].exit_codes == [0, 0]
