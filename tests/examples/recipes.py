@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from stack.environment import python_environment
@@ -15,25 +16,30 @@ BUILD_WITHIN = 300
 """Seconds for one build: the first one fetches what the example depends on."""
 
 
+_COLOURS = re.compile(r"\x1b\[[\d;]*m")
+
+
 @dataclass(frozen=True)
 class Tool:
     """A program of a language's toolchain."""
 
-    command: Sequence[str]
+    command: tuple[str, ...]
     """Says its version."""
     oldest: int
     """The first number of the oldest version that will do."""
 
-    def lack(self) -> str | None:
-        """What keeps it from being used; None where nothing does."""
-        name = self.command[0]
-        if shutil.which(name) is None:
-            return f"there is no {name} on this machine"
-        said = subprocess.run(self.command, capture_output=True, text=True, check=False)
-        version = re.search(r"\b[a-z]*(\d+)[.\d]*", said.stdout + said.stderr)
-        if said.returncode or version is None:
-            return f"{name} does not work"
-        return None if int(version[1]) >= self.oldest else f"{name} {version[0]} is too old, {self.oldest} is needed"
+
+@cache
+def lack(tool: Tool) -> str | None:
+    """What keeps a tool from being used; None where nothing does."""
+    name = tool.command[0]
+    if shutil.which(name) is None:
+        return f"there is no {name} on this machine"
+    said = subprocess.run(tool.command, capture_output=True, text=True, check=False)
+    version = re.search(r"(\d+)[.\d]*", _COLOURS.sub("", said.stdout + said.stderr))
+    if said.returncode or version is None:
+        return f"{name} does not work"
+    return None if int(version[1]) >= tool.oldest else f"{name} {version[0]} is too old, {tool.oldest} is needed"
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Recipe:
 
     def lack(self) -> str | None:
         """Why it cannot be built here, for people; None where it can."""
-        lacks = [lack for tool in self.tools if (lack := tool.lack())]
+        lacks = [why for tool in self.tools if (why := lack(tool))]
         return f"The {self.name} subscriber was not run: {' and '.join(lacks)}." if lacks else None
 
     def prepare(self, repository: Path) -> Path:
@@ -92,7 +98,7 @@ RECIPES = (
     Recipe(
         "java",
         run=("java", "-jar", "target/welcome-list.jar"),
-        tools=(Tool(("javac", "-version"), 17), Tool(("mvn", "--batch-mode", "--version"), 3)),
+        tools=(Tool(("javac", "-version"), 17), Tool(("mvn", "--version"), 3)),
         build=(("mvn", "--batch-mode", "--quiet", "package"),),
     ),
     Recipe(
