@@ -3,13 +3,13 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-PROJECTS := constraints.txt $(wildcard pyproject.toml contracts/pyproject.toml postroom/pyproject.toml services/*/pyproject.toml)
+PROJECTS := constraints.txt $(wildcard pyproject.toml contracts/pyproject.toml postroom/pyproject.toml testdatabases/pyproject.toml services/*/pyproject.toml)
 DEV := $(VENV)/.installed-for-development
 # The demo needs no linters and no test tools; where those are installed already, it runs with them.
 DEMO := $(firstword $(wildcard $(DEV)) $(VENV)/.installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status test test-fast lint format types bench screenshots schemas constraints clean
+.PHONY: help demo up down status test test-fast lint format types bench screenshots schemas settings constraints clean
 
 help: ## Show this help
 	@echo "Latchkey: organization invitations as message-driven services"
@@ -53,6 +53,9 @@ screenshots: $(DEV) ## Photograph the console for the README (needs a Chromium o
 schemas: $(DEMO) ## Write the messages' JSON Schemas (contracts/schemas) and the catalogue of topics (docs/events.md)
 	@$(RUN) -m contracts schemas
 	@$(RUN) -m contracts catalogue docs/events.md
+
+settings: $(DEMO) ## Write the page of all settings (docs/settings.md)
+	@$(RUN) tools/settings_table.py
 
 constraints: ## Resolve every dependency anew into constraints.txt (needs Python 3.11 and the network)
 	$(need_python)

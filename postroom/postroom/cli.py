@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from pydantic import SecretStr, ValidationError
 
+from postroom.faults import explain
 from postroom.kafka import client_options, create_admin, create_producer
 from postroom.message import Topic
 from postroom.redrive import letter_of, redrive, summary
@@ -22,7 +23,7 @@ from postroom.topics import create_topics, missing_topics
 class _KafkaOnly(ServiceSettings):
     """These commands need no database."""
 
-    database_url: SecretStr = SecretStr("")
+    database_url: SecretStr = SecretStr("postgresql://none")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -30,9 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     try:
         settings = _KafkaOnly()
+    except ValidationError as error:
+        sys.exit(f"The settings do not fit:\n{explain(_KafkaOnly, error)}")
+    try:
         asyncio.run(options.run(settings, options))
-    except ValidationError:
-        sys.exit("Set KAFKA_BOOTSTRAP_SERVERS to where Kafka is, as in 127.0.0.1:9092.")
     except (KafkaError, LookupError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
 

@@ -13,6 +13,7 @@ import uvloop
 from pydantic import ValidationError
 from starlette.routing import BaseRoute
 
+from postroom.faults import explain
 from postroom.handling import Chore, Every, Handler, Room, Store, Worker, utc_now
 from postroom.health import bind
 from postroom.logs import configure_logging
@@ -74,14 +75,16 @@ class Service(Generic[W]):
 
 def run(name: str, settings: type[S], build: Callable[[S], Service[Any]]) -> None:
     """The whole of a service's `__main__.py`: `python -m <name>` serves until SIGTERM or SIGINT, `python -m <name>
-    migrate` brings its database to the newest version. Exits with 2, and a sentence, where a setting is missing."""
+    migrate` brings its database to the newest version. Exits with 2 where settings are missing or do not fit, and says
+    of each what is wrong."""
     command = sys.argv[1] if len(sys.argv) > 1 else "serve"
     if command not in ("serve", "migrate") or len(sys.argv) > 2:
         sys.exit(f"usage: python -m {name} [serve | migrate]")
     try:
         read = settings()  # pydantic-settings fills it from the environment
     except ValidationError as error:
-        sys.exit(_what_is_missing(name, error))
+        print(f"{name} cannot start, since its settings do not fit:\n{explain(settings, error)}", file=sys.stderr)
+        sys.exit(2)
     configure_logging(read, name)
     if command == "migrate":
         migrate_now(name, read.database_url.get_secret_value())
@@ -100,12 +103,6 @@ async def _until_signalled(service: Service[Any]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     await service.serve(stopping)
-
-
-def _what_is_missing(name: str, error: ValidationError) -> str:
-    faults = error.errors(include_input=False, include_url=False)
-    lines = [f"  {'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in faults]
-    return "\n".join([f"{name}: the environment does not fit:", *lines])
 
 
 def load(reference: str) -> Any:

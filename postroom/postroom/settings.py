@@ -1,16 +1,21 @@
 """What every service is told by its environment."""
 
 import os
+import re
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, FilePath, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SecretsSettingsSource,
     SettingsConfigDict,
 )
+
+_ADDRESS = re.compile(r"[^\s,:/]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
+"""Of a broker; one of IPv6 stands in brackets."""
 
 
 class ServiceSettings(BaseSettings):
@@ -20,7 +25,9 @@ class ServiceSettings(BaseSettings):
     What the environment does not say may be in files: SECRETS_DIR is a folder of them, each called like a setting
     (`database_url`), as orchestrators mount secrets."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", use_attribute_docstrings=True, hide_input_in_errors=True
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -44,44 +51,57 @@ class ServiceSettings(BaseSettings):
     kafka_username: str | None = None
     """The service's principal at Kafka."""
     kafka_password: SecretStr | None = None
-    """Its password."""
-    kafka_ssl_ca_file: str | None = None
+    """The principal's password."""
+    kafka_ssl_ca_file: FilePath | None = None
     """A file of certificate authorities, where the system's own do not know the brokers."""
-    kafka_session_timeout: timedelta = timedelta(seconds=10)
+    kafka_session_timeout: timedelta = Field(default=timedelta(seconds=10), gt=timedelta(0))
     """After this long without a sign of life a process has lost its partitions to the others of its group."""
 
     database_url: SecretStr
     """The service's own database, `postgresql://user:password@host:port/name`."""
     database_pool_size: int = Field(default=6, ge=2)
-    """Connections to it, beside the two of the relay."""
+    """Connections to the database, beside the one of the relay."""
 
     http_host: str = "127.0.0.1"
     """Where /livez, /readyz and /metrics listen."""
     http_port: int = Field(default=8080, ge=0, le=65535)
-    """Their port; 0 takes a free one."""
+    """The port of /livez, /readyz and /metrics; 0 takes a free one."""
 
     log_format: Literal["json", "console"] = "json"
     """JSON for machines, console for people."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """DEBUG has a line for every message."""
 
+    otel_exporter_otlp_endpoint: str | None = None
+    """Where traces are sent, by OTLP over HTTP: `http://collector:4318`. Without it there are none. OpenTelemetry's
+    other variables hold as they are documented there: OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, ..."""
+    otel_exporter_otlp_protocol: Literal["http/protobuf"] = "http/protobuf"
+    """How they are sent; there is no other way."""
+    otel_sdk_disabled: bool = False
+    """Switches traces off, wherever they are sent."""
+
     batch_size: int = Field(default=500, ge=1)
     """The most records of one transaction."""
-    batch_interval: timedelta = timedelta(0)
+    batch_interval: timedelta = Field(default=timedelta(0), ge=timedelta(0))
     """The least time between two batches. Where nobody waits for what a service does, fewer and larger batches do the
     same for less; what comes when it is quiet is handled at once all the same."""
-    commit_interval: timedelta = timedelta(seconds=0.25)
+    commit_interval: timedelta = Field(default=timedelta(seconds=0.25), ge=timedelta(0))
     """How long the offsets of handled records may wait to be committed; after a crash as much comes again."""
     attempts: int = Field(default=3, ge=1)
     """How often a message that fails by itself is tried before it is a dead letter."""
-    defer_for: timedelta = timedelta(seconds=60)
+    defer_for: timedelta = Field(default=timedelta(seconds=60), ge=timedelta(0))
     """How long a message may wait for another one; then it is decided with what is there."""
     relay_batch_size: int = Field(default=500, ge=1)
     """The most outbox rows that are sent at a time."""
-    relay_poll_interval: timedelta = timedelta(seconds=1)
+    relay_poll_interval: timedelta = Field(default=timedelta(seconds=1), gt=timedelta(0))
     """How often the relay looks for rows that nobody woke it for."""
-    shutdown_timeout: timedelta = timedelta(seconds=20)
+    shutdown_timeout: timedelta = Field(default=timedelta(seconds=20), ge=timedelta(0))
     """How long a stopping process finishes what it has begun."""
+
+    @property
+    def traces_are_on(self) -> bool:
+        """Whether traces are made and sent."""
+        return bool(self.otel_exporter_otlp_endpoint) and not self.otel_sdk_disabled
 
     @field_validator("*", mode="before")
     @classmethod
@@ -94,3 +114,33 @@ class ServiceSettings(BaseSettings):
             return float(value)
         except ValueError:
             return value
+
+    @field_validator("kafka_bootstrap_servers")
+    @classmethod
+    def _are_addresses(cls, value: str) -> str:
+        if not all(_ADDRESS.fullmatch(address) for address in value.split(",")):
+            raise ValueError("hosts with their ports are needed, as in kafka-1:9092,kafka-2:9092")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_a_database(cls, value: SecretStr) -> SecretStr:
+        if not _names_a_database(value.get_secret_value()):
+            raise ValueError("it is no URL of a PostgreSQL database")
+        return value
+
+    @model_validator(mode="after")
+    def _can_sign_in(self) -> Self:
+        if "SASL" in self.kafka_security_protocol and not (self.kafka_username and self.kafka_password):
+            raise ValueError("KAFKA_USERNAME and KAFKA_PASSWORD: both are needed, as KAFKA_SECURITY_PROTOCOL has SASL")
+        return self
+
+
+def _names_a_database(url: str) -> bool:
+    """Quietly: what urlsplit says of a fault may quote a password."""
+    try:
+        parts = urlsplit(url)
+        has_server = parts.hostname is not None or "host=" in parts.query
+        return parts.scheme in ("postgresql", "postgres") and has_server and parts.port != 0
+    except ValueError:
+        return False

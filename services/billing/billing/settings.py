@@ -1,8 +1,9 @@
 """What billing is told by its environment."""
 
 from datetime import timedelta
+from typing import Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from billing.domain.terms import DOLLAR, Terms
 from postroom import ServiceSettings
@@ -13,7 +14,7 @@ class Settings(ServiceSettings):
 
     stripe_api_key: SecretStr = SecretStr("")
     """The secret key of the account at Stripe. Where there is none, cards wait, neither checked nor charged."""
-    stripe_api_base: str = "https://api.stripe.com"
+    stripe_api_base: str = Field(default="https://api.stripe.com", pattern=r"^https?://\S+$")
     """Where Stripe, or what stands in for it, is."""
     stripe_webhook_secret: SecretStr = SecretStr("")
     """By which Stripe signs what it tells at `/webhooks/stripe`. Where there is none, nothing is taken there."""
@@ -25,7 +26,7 @@ class Settings(ServiceSettings):
     top_up_least: int = Field(default=5 * DOLLAR, gt=0)
     """The smallest amount of credit that can be bought at once."""
     top_up_most: int = Field(default=10_000 * DOLLAR, gt=0)
-    """The largest."""
+    """The largest amount of credit that can be bought at once."""
     funds_low_within: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0))
     """FundsLow is told when, at the present rate, nothing is left within this."""
 
@@ -43,7 +44,13 @@ class Settings(ServiceSettings):
     check_interval: timedelta = Field(default=timedelta(days=1), gt=timedelta(0))
     """How often what payers hold is checked against the sum of the ledger's entries. It reads the whole ledger."""
     purge_interval: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0))
-    """How often what is older is deleted."""
+    """How often is deleted what ENDED_RETENTION is over for."""
+
+    @model_validator(mode="after")
+    def _can_be_bought(self) -> Self:
+        if self.top_up_least > self.top_up_most:
+            raise ValueError("TOP_UP_LEAST and TOP_UP_MOST: the smallest amount is larger than the largest")
+        return self
 
     @property
     def terms(self) -> Terms:

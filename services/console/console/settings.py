@@ -23,10 +23,10 @@ class Settings(ServiceSettings):
     web_host: str = "127.0.0.1"
     """Where the pages and the API listen."""
     web_port: int = Field(default=8000, ge=0, le=65535)
-    """Their port."""
+    """The port of the pages and the API; 0 takes a free one."""
     trusted_proxies: str = ""
     """Addresses, with commas, of proxies whose X-Forwarded-For is believed. Nobody else's is."""
-    hsts: timedelta = timedelta(0)
+    hsts: timedelta = Field(default=timedelta(0), ge=timedelta(0))
     """For how long browsers are told to use HTTPS only (Strict-Transport-Security); 0 tells them nothing."""
 
     accounts_key: SecretStr
@@ -43,22 +43,22 @@ class Settings(ServiceSettings):
     """Connections to the database, beside those of the relay and of the news."""
     outcome_timeout: timedelta = Field(default=timedelta(seconds=3), gt=timedelta(0))
     """How long a request waits for the outcome of its command before it answers 202."""
-    command_retention: timedelta = timedelta(days=30)
+    command_retention: timedelta = Field(default=timedelta(days=30), ge=timedelta(0))
     """How long the outcomes of commands, and Idempotency-Keys (a day at most), are remembered."""
-    closed_retention: timedelta = timedelta(days=30)
+    closed_retention: timedelta = Field(default=timedelta(days=30), ge=timedelta(0))
     """How long invitations that have ended are kept, and expired ones shown."""
 
-    session_lifetime: timedelta = timedelta(days=30)
+    session_lifetime: timedelta = Field(default=timedelta(days=30), gt=timedelta(0))
     """A session ends after this long, however busy it is."""
-    session_idle: timedelta = timedelta(days=7)
+    session_idle: timedelta = Field(default=timedelta(days=7), gt=timedelta(0))
     """A session ends when nothing was heard of it for this long."""
-    code_lifetime: timedelta = timedelta(minutes=15)
+    code_lifetime: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
     """How long a six-digit code holds."""
     code_attempts: int = Field(default=5, ge=1)
     """How many wrong codes are taken before a new one has to be asked for."""
-    reset_lifetime: timedelta = timedelta(hours=1)
+    reset_lifetime: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0))
     """How long a link for a new password holds."""
-    sign_up_lifetime: timedelta = timedelta(days=1)
+    sign_up_lifetime: timedelta = Field(default=timedelta(days=1), gt=timedelta(0))
     """An account whose mailbox is not proven by then is forgotten."""
 
     sign_ins_per_address_per_hour: int = Field(default=20, ge=0)

@@ -14,4 +14,4 @@ class Settings(ServiceSettings):
     """How long it is remembered who has left, and by which invitation they had joined. Longer than an acceptance can be
     delivered again, even from a dead-letter topic (30 days and 30 days)."""
     purge_interval: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0))
-    """How often what is older is deleted."""
+    """How often is deleted what ENDED_RETENTION is over for."""

@@ -8,7 +8,7 @@ from email.utils import parseaddr
 from enum import StrEnum
 from typing import Self
 
-from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
+from pydantic import Field, FilePath, HttpUrl, SecretStr, field_validator, model_validator
 
 from notifier.domain import Patience
 from postroom import ServiceSettings
@@ -42,21 +42,21 @@ class Settings(ServiceSettings):
     console_url: HttpUrl
     """Where the links of letters lead."""
 
-    batch_interval: timedelta = timedelta(seconds=0.05)
+    batch_interval: timedelta = Field(default=timedelta(seconds=0.05), ge=timedelta(0))
     """The least time between two batches; letters take longer than that on their way anyway."""
 
-    smtp_host: str
+    smtp_host: str = Field(min_length=1)
     """The mail server."""
     smtp_port: int = Field(default=25, ge=1, le=65535)
-    """Its port."""
+    """The mail server's port."""
     smtp_tls: Tls = Tls.NONE
     """`none`, `starttls` or `implicit`; certificates are always checked."""
-    smtp_ca_file: str | None = None
+    smtp_ca_file: FilePath | None = None
     """A file of certificate authorities, where the system's own do not know the mail server."""
     smtp_username: str | None = None
     """How to sign in at the mail server, where it asks for that; only over TLS, or on this machine."""
     smtp_password: SecretStr = SecretStr("")
-    """Its password."""
+    """The password, where there is a user name."""
     smtp_hostname: str | None = None
     """What this machine calls itself in EHLO; its own name where not set."""
     smtp_connections: int = Field(default=4, ge=1, le=100)
@@ -76,16 +76,16 @@ class Settings(ServiceSettings):
     delivery_interval: timedelta = Field(default=timedelta(seconds=1), gt=timedelta(0))
     """How often is looked for letters that nobody has woken the process for: those that were put off."""
 
-    wait_for: timedelta = _PATIENCE.wait_for
+    wait_for: timedelta = Field(default=_PATIENCE.wait_for, ge=timedelta(0))
     """How long a letter waits for a profile or an organization's name; then it has failed."""
-    try_for: timedelta = _PATIENCE.try_for
+    try_for: timedelta = Field(default=_PATIENCE.try_for, gt=timedelta(0))
     """How long delivery is tried, above all while the server cannot be reached; then the letter has failed."""
     attempts_per_letter: int = Field(default=_PATIENCE.attempts, ge=1)
     """How often a letter is tried that the server puts off."""
     first_pause: timedelta = Field(default=_PATIENCE.first_pause, gt=timedelta(0))
-    """Before the second attempt; it doubles from one to the next, and is spread."""
+    """How long is waited before the second attempt at a letter; it doubles from one to the next, and is spread."""
     longest_pause: timedelta = Field(default=_PATIENCE.longest_pause, gt=timedelta(0))
-    """Where the doubling ends."""
+    """The longest wait between two attempts at a letter."""
     news_for: timedelta = Field(default=_PATIENCE.news_for, gt=timedelta(0))
     """Nobody is told what happened longer ago than this (somebody joined, a password was changed): after a long outage,
     or with a new database."""
