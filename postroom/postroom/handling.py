@@ -32,6 +32,9 @@ class Context:
     """False where the message has waited for as long as it may: decide with what is there, and do not defer."""
     causation_id: str | None = None
     """The CloudEvents id of the message that it is a consequence of, where its sender named one."""
+    traceparent: str | None = None
+    """Where the handling of the message stands in its trace, for what is done about it later (see postroom.tracing);
+    none while traces are off."""
 
 
 @dataclass(frozen=True, slots=True)

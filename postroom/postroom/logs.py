@@ -7,7 +7,7 @@ import structlog
 
 from postroom.settings import ServiceSettings
 
-_QUIET = ("aiokafka", "faststream", "sqlalchemy", "alembic", "uvicorn", "asyncio")
+_QUIET = ("aiokafka", "faststream", "sqlalchemy", "alembic", "uvicorn", "asyncio", "urllib3")
 
 
 def configure_logging(settings: ServiceSettings, service: str) -> None:
@@ -17,6 +17,10 @@ def configure_logging(settings: ServiceSettings, service: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    if settings.traces_are_on:
+        from postroom.telemetry import add_trace_ids
+
+        shared.append(add_trace_ids)
     renderer: structlog.typing.Processor
     if settings.log_format == "json":
         renderer = structlog.processors.JSONRenderer()

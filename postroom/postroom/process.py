@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import asyncpg
 import structlog
-from sqlalchemy import text
+from prometheus_client.core import Metric
+from sqlalchemy import QueuePool, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from postroom.consumer import Consumer
@@ -18,7 +19,7 @@ from postroom.dead_letters import describe
 from postroom.health import Checks, EmbeddedServer, health_app
 from postroom.kafka import create_admin, create_producer
 from postroom.message import dead_letter_topic
-from postroom.metrics import Metrics
+from postroom.metrics import Metrics, read_postroom
 from postroom.migrations import is_behind
 from postroom.processor import Processor
 from postroom.relay import Relay
@@ -38,12 +39,10 @@ _STUCK_AFTER = 300.0
 _LOOK_FOR_DEFERRED = 1.0
 """Seconds after which is looked for deferred messages that another process may have left."""
 
+_LOOK_AT_LOOP = 1.0
+"""Seconds between two looks at how late the event loop is."""
+
 _PING = text("SELECT 1")
-_OUTBOX = text("""
-    SELECT count(*) AS rows, coalesce(extract(epoch FROM :now - min(created_at)), 0) AS age
-    FROM (SELECT created_at FROM postroom_outbox ORDER BY id LIMIT 100000) AS waiting
-""")
-_DEFERRED = text("SELECT count(*) FROM (SELECT 1 FROM postroom_deferred LIMIT 100000) AS waiting")
 
 
 class Process(Generic[W]):
@@ -54,7 +53,8 @@ class Process(Generic[W]):
         self._settings = settings = service.settings
         self._name = service.name
         self.stopping = stopping
-        self._metrics = Metrics(service.name)
+        topics = [topic.name for topic in service.reactions.reads]
+        self._metrics = Metrics(service.name, service.registry, topics=topics)
         self._engine: AsyncEngine = create_engine(settings, service.name)
         self._relay = Relay(
             self._connect_relay,
@@ -76,7 +76,6 @@ class Process(Generic[W]):
             defer_for=settings.defer_for,
             on_commit=self._room.wake,
         )
-        topics = [topic.name for topic in service.reactions.reads]
         self._consumer = Consumer(settings, service.name, topics, self._processor.process)
         self._timers = Timers(service.reactions, self._transactions, service.clock)
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -113,6 +112,7 @@ class Process(Generic[W]):
             return
         self._start("relay", self._relay.run)
         self._start("deferred", self._resume_deferred)
+        self._start("event loop", self._watch_loop)
         self._start("inbox", lambda: self._repeat(FORGET_INTERVAL, self._timers.forget))
         for timer in self._service.timers:
             self._start(timer.name, partial(self._repeat, timer.interval, partial(self._timers.run, timer)))
@@ -143,6 +143,7 @@ class Process(Generic[W]):
         await asyncio.gather(relay, *self._tasks.values(), return_exceptions=True)
 
     def _start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        self._metrics.task_failures.labels(name)
         self._tasks[name] = asyncio.create_task(self._keep_running(name, run), name=name)
 
     async def _keep_running(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
@@ -154,6 +155,7 @@ class Process(Generic[W]):
                 await run()
                 return
             except Exception as error:
+                self._metrics.task_failures.labels(name).inc()
                 failures = failures + 1 if time.monotonic() - began < 60 else 1
                 wait = min(0.1 * 2 ** min(failures, 8), 10.0)
                 log.warning("task begins again", task=name, error=describe(error), wait_seconds=wait)
@@ -276,13 +278,28 @@ class Process(Generic[W]):
         return None if reachable else "does not answer"
 
     async def _refresh_metrics(self) -> None:
-        for (topic, partition), lag in (await self._consumer.lag()).items():
-            self._metrics.consumer_lag.labels(topic, partition).set(lag)
+        ready, gauges, lags = await asyncio.gather(self._ready(), self._read_gauges(), self._consumer.lag())
+        self._metrics.set_ready((check, fault is not None) for check, fault in ready.items())
+        self._metrics.set_read(gauges)
+        self._metrics.set_lag((topic, partition, lag) for (topic, partition), lag in lags.items())
+        pool = self._engine.pool
+        if isinstance(pool, QueuePool):
+            self._metrics.set_connections(pool.checkedout(), pool.checkedin(), pool.size())
+
+    async def _read_gauges(self) -> list[Metric]:
+        """What the database says; nothing, rather than what it said before, where it is away."""
         try:
             async with asyncio.timeout(2), self._engine.connect() as connection:
-                outbox = (await connection.execute(_OUTBOX, {"now": self._service.clock()})).one()
-                self._metrics.outbox_rows.set(outbox.rows)
-                self._metrics.outbox_age.set(float(outbox.age))
-                self._metrics.deferred_rows.set((await connection.execute(_DEFERRED)).scalar_one())
+                now = self._service.clock()
+                readings = (read_postroom, *self._service.readings)
+                return [gauge for read in readings for gauge in await read(connection, now)]
         except Exception as error:
-            log.warning("metrics of the database are old", error=describe(error))
+            log.warning("the database's metrics are missing", error=describe(error))
+            return []
+
+    async def _watch_loop(self) -> None:
+        while not self.stopping.is_set():
+            began = time.monotonic()
+            await self._pause(_LOOK_AT_LOOP)
+            if not self.stopping.is_set():
+                self._metrics.event_loop_delay.observe(max(0.0, time.monotonic() - began - _LOOK_AT_LOOP))

@@ -16,14 +16,16 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from postroom import tracing
 from postroom.database import is_outage
 from postroom.dead_letters import dead_letter, describe, where
 from postroom.envelope import NotForUs, Reader, Received, Unreadable, write
@@ -34,8 +36,13 @@ from postroom.metrics import Metrics, Outcome
 from postroom.record import OutgoingRecord, Record, StoredRecord
 from postroom.transaction import Deferral, Transaction, Transactions
 
+if TYPE_CHECKING:
+    from postroom.telemetry import Processing
+
 W = TypeVar("W")
 log = structlog.get_logger()
+
+_UNTRACED = nullcontext()
 
 _KEEP_AFTER_RETENTION = timedelta(days=2)
 """How much longer than the topic's retention the inbox remembers: a segment of up to a day is deleted as a whole."""
@@ -132,9 +139,14 @@ class Processor(Generic[W]):
         since what was not committed will be fetched again."""
         now = self._clock()
         items = [item for record in records if (item := self._read(record, now.date())) is not None]
-        self._metrics.batch_size.observe(len(records))
-        if items:
+        self._metrics.fetched(Counter(record.topic for record in records).items())
+        if not items:
+            return
+        tracer = tracing.tracer()
+        with tracer.polled([item.record for item in items]) if tracer else _UNTRACED:
             await self._process(items, time.monotonic() + self._give_back_after.total_seconds())
+        age = self._clock().timestamp() - min(record.timestamp for record in records) / 1000
+        self._metrics.message_age.observe(max(0.0, age))
 
     async def resume(self, limit: int = 500) -> int:
         """Handles deferred messages whose time has come, and answers how many there were."""
@@ -222,7 +234,27 @@ class Processor(Generic[W]):
                 await asyncio.sleep(wait)
 
     async def _commit(self, items: Sequence[_Item], fault: Exception | None) -> None:
+        tracer = tracing.tracer()
+        traces = tracer.processing(self._reactions.name, [item.record for item in items]) if tracer else None
         started = time.perf_counter()
+        try:
+            tally, deferrals = await self._transact(items, fault, traces)
+        except Exception as error:
+            guilty = error.item if isinstance(error, _HandlerFailed) else items[0] if len(items) == 1 else None
+            error_type = type(error.error if isinstance(error, _HandlerFailed) else error).__qualname__
+            self._metrics.failed(time.perf_counter() - started, error_type)
+            if traces and guilty:
+                traces.fail(guilty.record, error_type)
+            raise
+        self._report(tally, time.perf_counter() - started, traces)
+        if deferrals:
+            soonest = min(deferral.next_at for deferral in deferrals)
+            self.deferred_at = soonest if self.deferred_at is None else min(self.deferred_at, soonest)
+        self._on_commit()
+
+    async def _transact(
+        self, items: Sequence[_Item], fault: Exception | None, traces: "Processing | None"
+    ) -> tuple["_Tally", Sequence[Deferral]]:
         now = self._clock()
         tally = _Tally()
         async with self._transactions.begin() as transaction:
@@ -231,7 +263,7 @@ class Processor(Generic[W]):
             outgoing: list[OutgoingRecord] = []
             deferrals: list[Deferral] = []
             if readable:
-                await self._decide(transaction.connection, readable, now, outgoing, deferrals, tally)
+                await self._decide(transaction.connection, readable, now, outgoing, deferrals, tally, traces)
             for item in new:
                 error = fault or (item.received if isinstance(item.received, Unreadable) else None)
                 if error is not None:
@@ -239,11 +271,7 @@ class Processor(Generic[W]):
                     tally.dead.append((item, error))
             await transaction.post(outgoing, now)
             await transaction.defer(deferrals)
-        self._report(tally, time.perf_counter() - started)
-        if deferrals:
-            soonest = min(deferral.next_at for deferral in deferrals)
-            self.deferred_at = soonest if self.deferred_at is None else min(self.deferred_at, soonest)
-        self._on_commit()
+        return tally, deferrals
 
     async def _claim(self, transaction: Transaction, items: Sequence[_Item], tally: "_Tally") -> list[_Item]:
         """The items that nobody has handled yet, in their order."""
@@ -272,6 +300,7 @@ class Processor(Generic[W]):
         outgoing: list[OutgoingRecord],
         deferrals: list[Deferral],
         tally: "_Tally",
+        traces: "Processing | None",
     ) -> None:
         store = self._reactions.store
         working_set = await store.load(connection, [_received(item).message for item in items])
@@ -287,18 +316,21 @@ class Processor(Generic[W]):
                 now=now,
                 may_wait=now < arrived_at + self._defer_for,
                 causation_id=received.causation_id,
+                traceparent=traces.traceparent(item.record) if traces else None,
             )
             decisions: Iterable[Decision]
             try:
-                decisions = self._handle(received, working_set, context, tally)
+                with traces.within(item.record) if traces else _UNTRACED:
+                    decisions = self._handle(received, working_set, context, tally)
             except Deferred:
                 deferrals.append(_deferral(item, arrived_at, now))
                 tally.outcomes.append((received, Outcome.DEFERRED))
                 continue
             except Exception as error:
                 raise _HandlerFailed(item, error) from error
-            outgoing.extend(self._records(decisions, received, now))
-        self._metrics.handler_seconds.observe(time.perf_counter() - started)
+            records = self._records(decisions, received, now)
+            outgoing.extend(records if traces is None else [traces.create(each, item.record) for each in records])
+        self._metrics.handler_duration.observe(time.perf_counter() - started)
         await store.save(connection, working_set)
 
     def _handle(self, received: Received, working_set: W, context: Context, tally: "_Tally") -> Iterable[Decision]:
@@ -330,9 +362,9 @@ class Processor(Generic[W]):
                 traceparent=None if answer else received.traceparent,
             )
 
-    def _report(self, tally: "_Tally", seconds: float) -> None:
+    def _report(self, tally: "_Tally", seconds: float, traces: "Processing | None") -> None:
         """After the commit: what did not commit has not happened."""
-        self._metrics.batch_seconds.observe(seconds)
+        self._metrics.committed(seconds)
         counts = Counter((received.ce_type, outcome) for received, outcome in tally.outcomes)
         for (ce_type, outcome), number in counts.items():
             self._metrics.count(ce_type, outcome, number)
@@ -344,8 +376,11 @@ class Processor(Generic[W]):
             self._metrics.count(ce_type, Outcome.DUPLICATE)
         for item, error in tally.dead:
             ce_type = item.received.ce_type if isinstance(item.received, Received) else "unreadable"
-            self._metrics.count(ce_type, Outcome.DEAD_LETTERED)
-            log.error("message is a dead letter", **_about(item, error))
+            self._metrics.count_dead_letter(ce_type, item.record.topic)
+            with traces.within(item.record) if traces else _UNTRACED:
+                log.error("message is a dead letter", **_about(item, error))
+        if traces:
+            _trace(tally, traces)
 
 
 class _Tally:
@@ -357,6 +392,17 @@ class _Tally:
         self.outcomes: list[tuple[Received, Outcome]] = []
         self.duplicates: list[_Item] = []
         self.dead: list[tuple[_Item, Exception]] = []
+
+
+def _trace(tally: _Tally, traces: "Processing") -> None:
+    """Ends the spans of what is committed."""
+    for received, outcome in tally.outcomes:
+        traces.end(received.record, outcome.value)
+    for item in tally.duplicates:
+        traces.end(item.record, Outcome.DUPLICATE.value)
+    for item, error in tally.dead:
+        traces.end(item.record, Outcome.DEAD_LETTERED.value, type(error).__qualname__)
+    traces.end_writing()
 
 
 def _received(item: _Item) -> Received:

@@ -6,6 +6,8 @@ first that failed. It never goes by an id that it has seen, since ids commit out
 """
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
 
+from postroom import tracing
 from postroom.dead_letters import describe
 from postroom.metrics import Metrics
 from postroom.record import OutgoingRecord
@@ -58,18 +61,27 @@ class SendingFailed(Exception):
     """Kafka did not acknowledge a record; it and all that follow it are still in the outbox."""
 
 
-async def relay_oldest(outbox: Outbox, producer: Producer, limit: int) -> int:
+async def relay_oldest(outbox: Outbox, producer: Producer, limit: int, metrics: Metrics | None = None) -> int:
     """Relays up to `limit` rows, and answers how many it found. Raises SendingFailed at the first failure, when all
     rows before it are deleted: what comes after it is sent again, so that nothing overtakes it for good."""
     rows = await outbox.oldest(limit)
     if not rows:
         return 0
-    errors = await producer.send([row.record for row in rows])
+    records = [row.record for row in rows]
+    began, started = time.time_ns(), time.perf_counter()
+    errors = await producer.send(records)
     acknowledged = first_failure(errors)
+    took = time.perf_counter() - started
     if acknowledged:
         await outbox.delete([row.id for row in rows[:acknowledged]])
+    failure = errors[acknowledged] if acknowledged < len(rows) else None
+    if metrics is not None:
+        counts = Counter(record.topic for record in records[:acknowledged])
+        metrics.relayed(counts.items(), took, type(failure).__qualname__ if failure else "")
+    if (tracer := tracing.tracer()) is not None:
+        tracer.sent(records, errors, began)
     if acknowledged < len(rows):
-        raise SendingFailed(f"{rows[acknowledged].record.topic}") from errors[acknowledged]
+        raise SendingFailed(f"{rows[acknowledged].record.topic}") from failure
     return len(rows)
 
 
@@ -189,8 +201,7 @@ class Relay:
             # Before the outbox is read: what is committed from now on wakes the relay again.
             self._awake.clear()
             stopping = self._stop.is_set()
-            count = await relay_oldest(outbox, producer, self._batch_size)
-            self._metrics.relayed.inc(count)
+            count = await relay_oldest(outbox, producer, self._batch_size, self._metrics)
             if count == self._batch_size:
                 continue
             if stopping:

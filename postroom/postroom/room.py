@@ -4,15 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from postroom import tracing
 from postroom.envelope import write
 from postroom.message import Message
 from postroom.processor import Reactions
+from postroom.record import OutgoingRecord
 from postroom.transaction import Transaction, Transactions
+
+if TYPE_CHECKING:
+    from postroom.telemetry import Writing
 
 
 class ServiceRoom:
@@ -48,8 +53,12 @@ class ServiceRoom:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["OutboxTransaction"]:
+        tracer = tracing.tracer()
+        writing = tracer.writing() if tracer else None
         async with self._transactions.begin() as transaction:
-            yield OutboxTransaction(transaction, self._reactions)
+            yield OutboxTransaction(transaction, self._reactions, writing)
+        if writing:
+            writing.end()
 
     def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return self._transactions.reading()
@@ -58,9 +67,11 @@ class ServiceRoom:
 class OutboxTransaction:
     """A WorkTransaction: what is told in it goes to the outbox, and so to the topics of the service."""
 
-    def __init__(self, transaction: Transaction, reactions: Reactions[Any]) -> None:
+    def __init__(self, transaction: Transaction, reactions: Reactions[Any], writing: "Writing | None" = None) -> None:
+        """With `writing`, what is told is traced: below the span that the caller works in."""
         self._transaction = transaction
         self._reactions = reactions
+        self._writing = writing
 
     @property
     def connection(self) -> AsyncConnection:
@@ -78,7 +89,7 @@ class OutboxTransaction:
             )
             for fact in facts
         ]
-        await self._transaction.post(records, now)
+        await self._post(records, now)
 
     async def send(self, messages: Iterable[tuple[UUID, Message]], *, now: datetime) -> None:
         records = [
@@ -93,4 +104,9 @@ class OutboxTransaction:
             )
             for message_id, message in messages
         ]
+        await self._post(records, now)
+
+    async def _post(self, records: list[OutgoingRecord], now: datetime) -> None:
+        if self._writing:
+            records = [self._writing.create(record) for record in records]
         await self._transaction.post(records, now)

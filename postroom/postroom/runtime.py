@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import structlog
 import uvloop
+from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 from starlette.routing import BaseRoute
 
@@ -18,10 +19,12 @@ from postroom.handling import Chore, Every, Handler, Room, Store, Worker, utc_no
 from postroom.health import bind
 from postroom.logs import configure_logging
 from postroom.message import Message, Topic
+from postroom.metrics import Reading
 from postroom.migrations import migrate_now
 from postroom.process import Process
 from postroom.processor import Reactions
 from postroom.settings import ServiceSettings
+from postroom.tracing import configure_tracing, end_tracing
 
 W = TypeVar("W")
 S = TypeVar("S", bound=ServiceSettings)
@@ -47,11 +50,16 @@ class Service(Generic[W]):
         endpoints: Callable[[Room], Sequence[BaseRoute]] = lambda _: (),
         readiness: Mapping[str, Callable[[], str | None]] | None = None,
         clock: Callable[[], datetime] = utc_now,
+        registry: CollectorRegistry | None = None,
+        readings: Sequence[Reading] = (),
     ) -> None:
         """`name` is the consumer group, the Python package, and the last part of ce_source.
 
         Of several topics in `writes`, a message goes to the one that holds its type. `readiness` are further checks of
         /readyz: what is wrong, or None. `endpoints` are further HTTP endpoints on the service's port.
+
+        `registry` holds what the service itself counts, for /metrics; `readings` are gauges that are read from its
+        database when Prometheus asks.
 
         `refusal` is an exception with `.reason` and `.answer(command, command_id)`: a handler that raises it has
         refused a command, and what `answer` returns is the command's outcome.
@@ -66,6 +74,8 @@ class Service(Generic[W]):
         self.endpoints = endpoints
         self.readiness = readiness or {}
         self.clock = clock
+        self.registry = registry
+        self.readings = readings
 
     async def serve(self, stopping: asyncio.Event) -> None:
         """Works until `stopping` is set, and then until what was begun is finished."""
@@ -90,11 +100,14 @@ def run(name: str, settings: type[S], build: Callable[[S], Service[Any]]) -> Non
         migrate_now(name, read.database_url.get_secret_value())
         log.info("migrated")
         return
+    configure_tracing(read, name)
     service = build(read)
     try:
         uvloop.run(_until_signalled(service))
     except OSError as error:
         sys.exit(f"{name}: cannot listen on {read.http_host}:{read.http_port}: {error.strerror}. Set HTTP_PORT.")
+    finally:
+        end_tracing()
 
 
 async def _until_signalled(service: Service[Any]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
+from postroom import tracing
 from postroom.envelope import write
 from postroom.handling import AnswerTo, Chore, Context, Decision, Every
 from postroom.ids import uuid7
@@ -28,22 +29,30 @@ class Timers(Generic[W]):
     async def run(self, timer: Every[W]) -> bool:
         """Decides over some of what is due; false where nothing was."""
         now = self._clock()
+        tracer = tracing.tracer()
+        writing = tracer.writing() if tracer else None
         async with self._transactions.begin() as transaction:
             working_set = await timer.load(transaction.connection, now)
             if working_set is None:
                 return False
             run_id = uuid7()
-            context = Context(
-                message_id=run_id,
-                ce_id=str(run_id),
-                ce_type=timer.name,
-                correlation_id=str(run_id),
-                now=now,
-                may_wait=False,
-            )
-            records = [self._record(decision, now) for decision in timer.react(working_set, context)]
-            await self._reactions.store.save(transaction.connection, working_set)
-            await transaction.post(records, now)
+            with tracing.span(f"timer {timer.name}") as span:
+                context = Context(
+                    message_id=run_id,
+                    ce_id=str(run_id),
+                    ce_type=timer.name,
+                    correlation_id=str(run_id),
+                    now=now,
+                    may_wait=False,
+                    traceparent=span.traceparent,
+                )
+                records = [self._record(decision, now) for decision in timer.react(working_set, context)]
+                if writing:
+                    records = [writing.create(record) for record in records]
+                await self._reactions.store.save(transaction.connection, working_set)
+                await transaction.post(records, now)
+        if writing:
+            writing.end()
         return True
 
     async def clean_up(self, chore: Chore) -> bool:

@@ -264,8 +264,8 @@ async def test_health_says_what_is_wrong(toy: Toy) -> None:
     assert ready.json() == {"stopping": "ok", "database": "ok", "kafka": "ok", "assignment": "ok"}
     for name in (
         "postroom_messages_total",
-        "postroom_batch_size_bucket",
-        "postroom_handler_seconds_bucket",
+        "postroom_batch_records_bucket",
+        "postroom_handler_duration_seconds_bucket",
         "postroom_outbox_rows",
         "postroom_outbox_oldest_seconds",
         "postroom_consumer_lag_records",

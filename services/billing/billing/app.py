@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from prometheus_client import CollectorRegistry
+
+from billing.counts import BookCounts, PaymentCounts, read_payments
 from billing.domain.books import Books
 from billing.handlers import REACTIONS, restore_funds
 from billing.payments import Pace, Payments
@@ -25,7 +28,8 @@ def build(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Servic
     store = BookStore(settings.terms, clock)
     api_key = settings.stripe_api_key.get_secret_value()
     pace = Pace(settings.payment_lease, settings.payment_interval.total_seconds())
-    payments = Payments(Stripe(api_key, settings.stripe_api_base), store, pace)
+    registry = CollectorRegistry()
+    payments = Payments(Stripe(api_key, settings.stripe_api_base), store, pace, counts=PaymentCounts(registry))
     return Service(
         "billing",
         settings,
@@ -39,10 +43,12 @@ def build(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Servic
             Chore("purge ended chains", often, EndedChains(kept).purge),
             Chore("purge ended charges", often, EndedCharges(kept).purge),
             Chore("purge ended payments", often, EndedPayments(kept).purge),
-            Chore("check the books", settings.check_interval, BooksCheck().run),
+            Chore("check the books", settings.check_interval, BooksCheck(BookCounts(registry).check).run),
             Chore("forget heard webhooks", often, HeardWebhooks().purge),
         ],
         workers=[payments.make] if api_key else [],
         endpoints=Webhooks(settings.stripe_webhook_secret.get_secret_value()).endpoints,
         clock=clock,
+        registry=registry,
+        readings=[read_payments],
     )

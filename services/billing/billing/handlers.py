@@ -164,7 +164,7 @@ def restore_funds(books: Books, context: Context) -> Facts:
 
 
 def _cause(context: Context) -> Cause:
-    return Cause(context.message_id, context.ce_id, context.correlation_id, context.now)
+    return Cause(context.message_id, context.ce_id, context.correlation_id, context.now, context.traceparent)
 
 
 def _changed_sources(fact: MemberJoined | MemberLeft | MemberRemoved, books: Books, context: Context) -> Facts:
@@ -214,6 +214,7 @@ def _payment(purpose: Purpose, command: PayerCommand, card_id: str, amount: int,
         cause_id=context.ce_id,
         correlation_id=context.correlation_id,
         asked_at=context.now,
+        traceparent=context.traceparent,
     )
 
 

@@ -14,7 +14,9 @@ from typing import Protocol
 from uuid import UUID
 
 import structlog
+from prometheus_client import CollectorRegistry
 
+from billing.counts import PaymentCounts
 from billing.domain.books import Cause
 from billing.domain.paying import conclude
 from billing.domain.payments import NOT_ON_FILE, Failed, Payment, Settled
@@ -25,6 +27,7 @@ from billing.store.payers import LockedCard, keep_customer, lock_card
 from billing.store.payments import ClaimedPayment
 from postroom import Room, WorkTransaction
 from postroom.database import is_outage
+from postroom.tracing import span
 
 log = structlog.get_logger()
 
@@ -77,12 +80,20 @@ class Payments:
     """A worker of the service. Several processes may work on one database."""
 
     def __init__(
-        self, provider: Provider, store: BookStore, pace: Pace, *, spread: Callable[[], float] = random.random
+        self,
+        provider: Provider,
+        store: BookStore,
+        pace: Pace,
+        *,
+        counts: PaymentCounts | None = None,
+        spread: Callable[[], float] = random.random,
     ) -> None:
-        """`spread` from 0 to 1 spreads the pauses of payments that failed together."""
+        """`spread` from 0 to 1 spreads the pauses of payments that failed together. Without `counts`, nobody learns
+        what was counted."""
         self._provider = provider
         self._store = store
         self._pace = pace
+        self._counts = counts or PaymentCounts(CollectorRegistry())
         self._spread = spread
 
     async def make(self, room: Room) -> None:
@@ -109,17 +120,21 @@ class Payments:
 
     async def _see_to(self, room: Room, claimed: ClaimedPayment) -> None:
         payment = claimed.payment
-        try:
-            settled = await self._made(room, payment)
-        except Exception as error:
-            # Whatever it is, it is about this payment, and must not hold up the others.
-            known = isinstance(error, ProviderAway) or is_outage(error)
-            why = str(error) if isinstance(error, ProviderAway) else type(error).__name__
-            (log.warning if known else log.error)("payment waits", payment_id=str(payment.payment_id), why=why)
-            await self._put_off(room, claimed)
-            return
-        if settled is not None:
-            await self._book(room, settled)
+        about = {"latchkey.payment.id": str(payment.payment_id), "latchkey.payment.purpose": payment.purpose}
+        with span(f"pay {payment.purpose}", kind="client", parent=payment.traceparent, attributes=about) as paying:
+            try:
+                settled = await self._made(room, payment)
+            except Exception as error:
+                # Whatever it is, it is about this payment, and must not hold up the others.
+                known = isinstance(error, ProviderAway) or is_outage(error)
+                why = str(error) if isinstance(error, ProviderAway) else type(error).__name__
+                (log.warning if known else log.error)("payment waits", payment_id=str(payment.payment_id), why=why)
+                self._counts.put_off(payment)
+                paying.fail(type(error).__name__)
+                await self._put_off(room, claimed)
+                return
+            if settled is not None:
+                await self._book(room, settled)
 
     async def _put_off(self, room: Room, claimed: ClaimedPayment) -> None:
         wait = min(0.25 * 2.0 ** min(claimed.attempts, 16), _LONGEST_WAIT) * (1 - self._spread() / 2)
@@ -192,6 +207,7 @@ class Payments:
         payment = settled.payment
         if not await rows.end(transaction.connection, settled, now):
             return  # Another process has.
+        self._counts.end(settled)
         books = await self._store.load(transaction.connection, [settled])
         cause = Cause(payment.payment_id, payment.cause_id, payment.correlation_id, now)
         facts = list(conclude(books, settled, cause))

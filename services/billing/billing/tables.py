@@ -132,6 +132,7 @@ payments = sa.Table(
     sa.Column("intent_id", sa.Text, comment="The one thing at the provider that can be confirmed for it, once."),
     sa.Column("reason", sa.Text, comment="Why it failed, in the provider's code."),
     sa.Column("ended_at", sa.DateTime(timezone=True)),
+    sa.Column("traceparent", sa.Text, comment="What making it goes on from, where traces are on."),
     sa.CheckConstraint("state IN ('asked', 'sent', 'succeeded', 'failed')", name="known_state"),
     sa.CheckConstraint("(due_at IS NULL) = (state IN ('succeeded', 'failed'))", name="over_or_due"),
     sa.Index("payments_due", "due_at", postgresql_where=sa.text("due_at IS NOT NULL")),

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
+from prometheus_client import CollectorRegistry
+
 from contracts import NOTIFIER_EVENTS, TOPICS
 from notifier import store
+from notifier.counts import LetterCounts, read_letters
 from notifier.delivery import Delivery, Pace
 from notifier.handlers import REACTIONS, end_overtime
 from notifier.rendering import Renderer
@@ -24,7 +27,10 @@ def build(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Servic
     """The service, not started yet."""
     patience = settings.patience
     letters = store.LetterStore(patience)
-    delivery = Delivery(mail_server(settings), renderer(settings), patience, pace(settings))
+    registry = CollectorRegistry()
+    delivery = Delivery(
+        mail_server(settings), renderer(settings), patience, pace(settings), counts=LetterCounts(registry)
+    )
     kept = settings.keep_ended
     return Service(
         "notifier",
@@ -41,6 +47,8 @@ def build(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Servic
         ],
         workers=[delivery.deliver],
         clock=clock,
+        registry=registry,
+        readings=[read_letters],
     )
 
 

@@ -18,6 +18,7 @@ from contracts import Fact
 from notifier.domain import Card, Claim
 from notifier.store import LETTER_COLUMNS, letter_of
 from postroom import WorkTransaction
+from postroom.tracing import continued
 
 _IS_ANY_DUE = text("""
     SELECT EXISTS (SELECT 1 FROM letters WHERE state IN ('queued', 'sending') AND due_at <= :now)
@@ -89,6 +90,8 @@ class Report:
     claim: Claim
     """Its letter is in the new state."""
     fact: Fact | None
+    traceparent: str | None = None
+    """Of the attempt, in a trace: what is told hangs below it."""
 
 
 async def is_any_due(connection: AsyncConnection, now: datetime) -> bool:
@@ -134,13 +137,15 @@ async def record(transaction: WorkTransaction, reports: Sequence[Report], now: d
     )
     ids: set[UUID] = set(recorded.scalars())
     told = [report for report in reports if report.fact is not None and report.claim.letter.letter_id in ids]
-    for (correlation_id, cause_id), group in groupby(sorted(told, key=_chain), key=_chain):
+    for (correlation_id, cause_id, traceparent), group in groupby(sorted(told, key=_chain), key=_chain):
         facts = [report.fact for report in group if report.fact is not None]
-        await transaction.publish(facts, correlation_id=correlation_id, causation_id=cause_id, now=now)
+        with continued(traceparent or None):
+            await transaction.publish(facts, correlation_id=correlation_id, causation_id=cause_id, now=now)
 
 
-def _chain(report: Report) -> tuple[str, str]:
-    return report.claim.letter.correlation_id, report.claim.letter.cause_id
+def _chain(report: Report) -> tuple[str, str, str]:
+    letter = report.claim.letter
+    return letter.correlation_id, letter.cause_id, report.traceparent or ""
 
 
 def _claim_of(row: Row[Any], lease_until: datetime) -> Claim:

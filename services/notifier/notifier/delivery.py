@@ -16,14 +16,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from notifier import claims
 from notifier.claims import Report
-from notifier.domain import Claim, Impossible, NotTried, Outcome, Patience, Pointless, PutOff
+from notifier.counts import LetterCounts
+from notifier.domain import Claim, Impossible, NotTried, Outcome, Patience, Pointless, PutOff, Rejected
 from notifier.rendering import Renderer, Unwritable
 from notifier.smtp import Carrier, MailServer, Unreachable
 from postroom import Room
 from postroom.database import is_outage
+from postroom.tracing import span
 
 log = structlog.get_logger()
 
@@ -56,13 +59,16 @@ class Delivery:
         patience: Patience,
         pace: Pace,
         *,
+        counts: LetterCounts | None = None,
         spread: Callable[[], float] = random.random,
     ) -> None:
-        """`spread` from 0 to 1 spreads the pauses of letters that failed together."""
+        """`spread` from 0 to 1 spreads the pauses of letters that failed together. Without `counts`, nobody learns what
+        was counted."""
         self._server = server
         self._renderer = renderer
         self._patience = patience
         self._pace = pace
+        self._counts = counts or LetterCounts(CollectorRegistry())
         self._spread = spread
         self._turn = asyncio.Lock()
         self._carriers: list[Carrier] = []
@@ -142,6 +148,7 @@ class Delivery:
         if not isinstance(error, Unreachable) and not is_outage(error):
             raise error
         self.failures += 1
+        self._counts.outages.inc()
         wait = min(0.2 * 2.0 ** min(self.failures, 16), _LONGEST_WAIT) * (1 - self._spread() / 2)
         what = "mail server" if isinstance(error, Unreachable) else "database"
         fault = str(error) if isinstance(error, Unreachable) else type(error).__name__
@@ -155,10 +162,22 @@ class Delivery:
     # --- one letter
 
     async def _report(self, room: Room, carrier: Carrier, claim: Claim, deadline: float) -> Report:
-        outcome = await self._attempt(room, carrier, claim, deadline)
-        fact = claim.letter.conclude(outcome, room.clock(), self._patience, self._spread())
-        log.debug("letter", letter_id=str(claim.letter.letter_id), outcome=type(outcome).__name__)
-        return Report(claim, fact)
+        letter = claim.letter
+        about = {
+            "latchkey.letter.id": str(letter.letter_id),
+            "latchkey.letter.kind": letter.kind.value,
+            "network.protocol.name": "smtp",
+            "server.address": self._server.host,
+            "server.port": self._server.port,
+        }
+        with span(f"deliver {letter.kind}", kind="client", parent=letter.traceparent, attributes=about) as delivering:
+            outcome = await self._attempt(room, carrier, claim, deadline)
+            fact = letter.conclude(outcome, room.clock(), self._patience, self._spread())
+            delivering.note({"latchkey.letter.outcome": letter.state.value})
+            if isinstance(outcome, PutOff | Rejected | Impossible):
+                delivering.fail(type(outcome).__name__)
+            log.debug("letter", letter_id=str(letter.letter_id), outcome=type(outcome).__name__)
+            return Report(claim, fact, delivering.traceparent)
 
     async def _attempt(self, room: Room, carrier: Carrier, claim: Claim, deadline: float) -> Outcome:
         if claim.is_pointless:
@@ -178,7 +197,8 @@ class Delivery:
             return PutOff("The letter could not be written.")
         self._on_the_wire.append(claim)
         try:
-            return await carrier.send(mail)
+            with self._counts.duration.time():
+                return await carrier.send(mail)
         finally:
             self._on_the_wire.remove(claim)
 
@@ -189,6 +209,8 @@ class Delivery:
             try:
                 async with room.transaction() as transaction:
                     await claims.record(transaction, reports, room.clock())
+                for report in reports:
+                    self._counts.end(report.claim.letter)
                 return
             except Exception as error:
                 if not is_outage(error):

@@ -213,6 +213,8 @@ class Letter:
     due_at: datetime | None = None
     """When it is to be sent; while it is being sent, when the lease is over."""
     ended_at: datetime | None = None
+    traceparent: str | None = None
+    """What its delivery goes on from, in a trace."""
 
     @property
     def cause_key(self) -> UUID | None:

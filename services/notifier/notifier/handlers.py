@@ -194,4 +194,4 @@ REACTIONS: Mapping[type[Message], Handler[Post]] = {
 
 
 def _cause(context: Context) -> Cause:
-    return Cause(context.ce_id, context.correlation_id, context.now)
+    return Cause(context.ce_id, context.correlation_id, context.now, context.traceparent)

@@ -134,24 +134,27 @@ _QUEUE_COMPLETE_OF = text(
 _INSERT_LETTERS = text("""
     INSERT INTO letters (letter_id, kind, state, cause_id, correlation_id, organization_id, invitation_id, challenge_id,
                          recipient_id, address, person_id, person_name, expires_at, fact, created_at, attempts,
-                         due_at, overtime_at, ended_at)
+                         due_at, overtime_at, traceparent, ended_at)
     SELECT letter_id, kind, state, cause_id, correlation_id, organization_id, invitation_id, challenge_id,
            recipient_id, address, person_id, person_name, expires_at, CAST(fact AS jsonb), created_at, 0,
-           created_at, overtime_at, CASE WHEN state = 'withdrawn' THEN created_at END
+           created_at, overtime_at, traceparent, CASE WHEN state = 'withdrawn' THEN created_at END
     FROM unnest(
         CAST(:ids AS uuid[]), CAST(:kinds AS text[]), CAST(:states AS text[]), CAST(:cause_ids AS text[]),
         CAST(:correlation_ids AS text[]), CAST(:organization_ids AS uuid[]), CAST(:invitation_ids AS uuid[]),
         CAST(:challenge_ids AS uuid[]), CAST(:recipient_ids AS uuid[]), CAST(:addresses AS text[]),
         CAST(:person_ids AS uuid[]), CAST(:person_names AS text[]), CAST(:expires_at AS timestamptz[]),
-        CAST(:facts AS text[]), CAST(:created_at AS timestamptz[]), CAST(:overtime_at AS timestamptz[]))
+        CAST(:facts AS text[]), CAST(:created_at AS timestamptz[]), CAST(:overtime_at AS timestamptz[]),
+        CAST(:traceparents AS text[]))
         AS written (letter_id, kind, state, cause_id, correlation_id, organization_id, invitation_id, challenge_id,
-                    recipient_id, address, person_id, person_name, expires_at, fact, created_at, overtime_at)
+                    recipient_id, address, person_id, person_name, expires_at, fact, created_at, overtime_at,
+                    traceparent)
     ON CONFLICT (letter_id) DO NOTHING
 """)
 
 LETTER_COLUMNS = """
     letter_id, kind, state, cause_id, correlation_id, organization_id, invitation_id, challenge_id, recipient_id,
-    letters.address, person_id, person_name, expires_at, CAST(fact AS text) AS fact, created_at, attempts, due_at
+    letters.address, person_id, person_name, expires_at, CAST(fact AS text) AS fact, created_at, attempts, due_at,
+    traceparent
 """
 
 _OVERTIME = text(f"""
@@ -258,6 +261,7 @@ def letter_of(row: Row[Any]) -> Letter:
         state=State(row.state),
         attempts=row.attempts,
         due_at=row.due_at,
+        traceparent=row.traceparent,
     )
 
 
@@ -380,6 +384,7 @@ async def _insert_letters(connection: AsyncConnection, letters: list[Letter], pa
             "facts": [letter.fact.model_dump_json() if letter.fact else None for letter in letters],
             "created_at": [letter.created_at for letter in letters],
             "overtime_at": [letter.overtime(patience) for letter in letters],
+            "traceparents": [letter.traceparent for letter in letters],
         },
     )
 

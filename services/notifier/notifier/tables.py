@@ -68,6 +68,7 @@ letters = sa.Table(
     ),
     sa.Column("overtime_at", sa.DateTime(timezone=True), nullable=False, comment="From when on it is not tried more."),
     sa.Column("ended_at", sa.DateTime(timezone=True)),
+    sa.Column("traceparent", sa.Text, comment="What its delivery goes on from, where traces are on."),
     sa.CheckConstraint(
         "kind IN ('invitation', 'reminder', 'welcome', 'has_joined',"
         " 'mailbox_code', 'password_reset', 'account_exists', 'password_changed',"

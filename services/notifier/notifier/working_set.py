@@ -30,6 +30,8 @@ class Cause:
     ce_id: str
     correlation_id: str
     now: datetime
+    traceparent: str | None = None
+    """Where its handling stands in its trace, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +227,7 @@ class Post:
             kind=kind,
             cause_id=cause.ce_id,
             correlation_id=cause.correlation_id,
+            traceparent=cause.traceparent,
             created_at=cause.now,
             organization_id=organization_id,
             invitation_id=invitation_id,

@@ -30,6 +30,8 @@ class Cause:
     """What facts that follow from it name as their cause."""
     correlation_id: str
     now: datetime
+    traceparent: str | None = None
+    """Where it stands in a trace, if there is one."""
 
 
 class Books:

@@ -198,6 +198,7 @@ def _charge_card(books: Books, payer: Payer, cause: Cause) -> None:
         cause_id=cause.ce_id,
         correlation_id=cause.correlation_id,
         asked_at=cause.now,
+        traceparent=cause.traceparent,
     )
     books.ask(payment)
     payer.charging_id, payer.is_changed = payment.payment_id, True

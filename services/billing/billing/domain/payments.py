@@ -32,6 +32,8 @@ class Payment:
     """The CloudEvents id of the message that it answers, or that it follows from."""
     correlation_id: str
     asked_at: datetime
+    traceparent: str | None = None
+    """What making it goes on from, in a trace."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The ledger in the database: entries are added, and never changed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -97,9 +97,15 @@ class BooksCheck:
     """The check of the books, of which somebody should hear when it fails: there is an error in the log for each
     account that is not what its entries say. It reads the whole ledger."""
 
+    def __init__(self, tell: Callable[[int, datetime], None] = lambda *_: None) -> None:
+        """`tell` is called with the number of accounts that are wrong, after each check."""
+        self._tell = tell
+
     async def run(self, connection: AsyncConnection, now: datetime) -> int:
         """A chore that removes nothing."""
-        for found in await differences(connection):
+        wrong = await differences(connection)
+        self._tell(len(wrong), now)
+        for found in wrong:
             log.error(
                 "the books do not balance",
                 kind=found.kind,

@@ -18,7 +18,8 @@ from billing.domain.payments import Failed, Payment, Settled
 _PURGED_AT_A_TIME = 1000
 
 _COLUMNS = """
-    payment_id, purpose, payer_kind, payer_id, card_id, amount, asked_by, cause_id, correlation_id, asked_at
+    payment_id, purpose, payer_kind, payer_id, card_id, amount, asked_by, cause_id, correlation_id, asked_at,
+    traceparent
 """
 
 _ASK = text(f"""
@@ -26,7 +27,8 @@ _ASK = text(f"""
     SELECT *, 'asked', asked_at FROM unnest(
         CAST(:ids AS uuid[]), CAST(:purposes AS text[]), CAST(:payer_kinds AS text[]), CAST(:payer_ids AS uuid[]),
         CAST(:card_ids AS text[]), CAST(:amounts AS bigint[]), CAST(:asked_by AS uuid[]), CAST(:cause_ids AS text[]),
-        CAST(:correlation_ids AS text[]), CAST(:asked_at AS timestamptz[])) AS p ({_COLUMNS})
+        CAST(:correlation_ids AS text[]), CAST(:asked_at AS timestamptz[]), CAST(:traceparents AS text[]))
+        AS p ({_COLUMNS})
 """)  # noqa: S608
 
 _DUE = text("SELECT EXISTS (SELECT 1 FROM payments WHERE due_at <= :now)")
@@ -93,6 +95,7 @@ async def ask(connection: AsyncConnection, payments: Sequence[Payment]) -> None:
             "cause_ids": [payment.cause_id for payment in payments],
             "correlation_ids": [payment.correlation_id for payment in payments],
             "asked_at": [payment.asked_at for payment in payments],
+            "traceparents": [payment.traceparent for payment in payments],
         },
     )
 
@@ -168,4 +171,5 @@ def _payment(row: Row[Any]) -> Payment:
         cause_id=row.cause_id,
         correlation_id=row.correlation_id,
         asked_at=row.asked_at,
+        traceparent=row.traceparent,
     )
