@@ -85,16 +85,16 @@ class Subscriber(ManagedProcess):
         rows = await self._rows("SELECT partition, record_offset FROM unreadable_records")
         return {(partition, offset) for partition, offset in rows}
 
-    async def killed_after(self, attempts: int) -> None:
-        """kill -9, when it has begun with so many more facts."""
-        goal, seen = await self.attempts() + attempts, 0
+    async def killed_at(self, attempts: int) -> None:
+        """kill -9, when it has begun with so many facts."""
+        made = 0
         try:
             async with asyncio.timeout(WITHIN):
-                while (seen := await self.attempts()) < goal:
+                while (made := await self.attempts()) < attempts:
                     self.check()
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            raise AssertionError(f"{self.name} has made {seen} attempts, not {goal}. {self.last_words()}") from None
+            raise AssertionError(f"{self.name} has made {made} attempts, not {attempts}. {self.last_words()}") from None
         self.kill()
 
     async def caught_up(self) -> None:

@@ -20,7 +20,11 @@ from contracts import MEMBERSHIP_EVENTS, MemberJoined
 from stack.client import Client, cloud_event_headers
 from stack.platform import Platform
 
-pytestmark = [pytest.mark.platform, pytest.mark.timeout(600)]  # the first build fetches what the examples depend on
+pytestmark = [
+    pytest.mark.platform,
+    pytest.mark.examples,
+    pytest.mark.timeout(600),  # the first build fetches what the examples depend on
+]
 
 SIZE = 20
 """People who join."""
@@ -83,7 +87,7 @@ async def _people_join(
         crowd = Crowd(client, SIZE)
         await crowd.gather()
         unreadable = await _write_what_is_odd(platform, crowd)
-        killed = asyncio.gather(*(each.killed_after(IN_THE_MIDDLE) for each in subscribers))
+        killed = asyncio.gather(*(each.killed_at(IN_THE_MIDDLE) for each in subscribers))
         await crowd.accept()
         await killed
         for each in subscribers:
@@ -100,12 +104,16 @@ async def _people_join(
 
 
 async def _everything_comes_again(subscribers: list[Subscriber], observed: dict[str, Observed]) -> None:
+    async def begin_again(each: Subscriber) -> None:
+        made = await each.attempts()
+        await each.begin_again()
+        await asyncio.to_thread(each.start)
+        await each.killed_at(made + IN_THE_MIDDLE)
+        await asyncio.to_thread(each.start)
+        await each.caught_up()
+
     await _stop(subscribers, observed)
-    await _each(subscribers, lambda each: each.begin_again())
-    await _each(subscribers, lambda each: asyncio.to_thread(each.start))
-    await _each(subscribers, lambda each: each.killed_after(IN_THE_MIDDLE))
-    await _each(subscribers, lambda each: asyncio.to_thread(each.start))
-    await _each(subscribers, lambda each: each.caught_up())
+    await _each(subscribers, begin_again)
     await _stop(subscribers, observed)
     for each in subscribers:
         observed[each.name].after_everything_again = await each.welcomed()
