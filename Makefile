@@ -9,7 +9,7 @@ DEV := $(VENV)/.installed-for-development
 DEMO := $(firstword $(wildcard $(DEV)) $(VENV)/.installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status test test-fast lint format types bench screenshots schemas settings constraints clean
+.PHONY: help demo up down status test test-fast lint format types bench screenshots schemas settings chart constraints clean
 
 help: ## Show this help
 	@echo "Latchkey: organization invitations as message-driven services"
@@ -56,6 +56,9 @@ schemas: $(DEMO) ## Write the messages' JSON Schemas (contracts/schemas) and the
 
 settings: $(DEMO) ## Write the page of all settings (docs/settings.md)
 	@$(RUN) tools/settings_table.py
+
+chart: $(DEV) ## Check the Helm chart with Helm, kube-score, Kubernetes' schemas and yamllint (needs Go the first time)
+	@$(RUN) -m pytest --quiet -m chart tests/chart
 
 constraints: ## Resolve every dependency anew into constraints.txt (needs Python 3.11 and the network)
 	$(need_python)
