@@ -9,7 +9,7 @@ DEV := $(VENV)/.installed-for-development
 DEMO := $(firstword $(wildcard $(DEV)) $(VENV)/.installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status test test-fast lint format types bench screenshots schemas settings chart constraints clean
+.PHONY: help demo up down status test test-fast lint format types images test-containers bench screenshots schemas settings chart constraints clean
 
 help: ## Show this help
 	@echo "Latchkey: organization invitations as message-driven services"
@@ -44,15 +44,24 @@ format: $(DEV) ## Format the code, and mend what the linter can mend by itself
 types: $(DEV) ## Check types
 	@$(RUN) tests/run.py types
 
+images: ## Build the images of the services and the stand-ins (needs Docker)
+	$(need_python)
+	@$(PYTHON) tools/images.py
+
+test-containers: $(DEV) ## Build the images, play the stories in containers, and take one away at a time (needs Docker)
+	@$(RUN) -m pytest --quiet --tb=short -rs tests/containers
+
 bench: $(DEV) ## Measure the chain against its floor, invitations over HTTP, and usage (raw data, a picture and a page in bench/)
 	@$(RUN) -m bench
 
 screenshots: $(DEV) ## Photograph the console for the README (needs a Chromium or Chrome)
 	@$(RUN) tools/screenshots.py
 
-schemas: $(DEMO) ## Write the messages' JSON Schemas (contracts/schemas) and the catalogue of topics (docs/events.md)
+schemas: $(DEV) ## Write what is made from the messages: JSON Schemas, docs/events.md, docs/asyncapi.yaml; then check them
 	@$(RUN) -m contracts schemas
 	@$(RUN) -m contracts catalogue docs/events.md
+	@$(RUN) -m contracts asyncapi docs/asyncapi.yaml
+	@$(RUN) -m contracts check
 
 settings: $(DEMO) ## Write the page of all settings (docs/settings.md)
 	@$(RUN) tools/settings_table.py

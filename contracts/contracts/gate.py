@@ -35,9 +35,8 @@ class Breach:
 
 
 def breaches(now: Snapshot, earlier: Sequence[Snapshot], retired: Iterable[Retired] = ()) -> tuple[Breach, ...]:
-    """What readers and writers of `earlier` releases cannot live with in what there is `now`, but for what is `retired`.
-
-    Each is there once, with all the releases that it concerns."""
+    """What readers and writers of `earlier` releases cannot live with in what there is `now`, except for what is
+    `retired`. Each is there once, with all the releases that it concerns."""
     retired = tuple(retired)
     gone = {record.what for record in retired}
     found: dict[Breach, list[str]] = {}
@@ -213,7 +212,9 @@ class _Comparison:
             case Remedy.OPTIONAL:
                 return f"Give it a default that means that nothing was said; if it cannot do without, {beside}."
             case Remedy.CHECK:
-                return f"Leave the model as wide as it was, and check the value where it is made or handled; or {beside}."
+                return (
+                    f"Leave the model as wide as it was, and check the value where it is made or handled; or {beside}."
+                )
             case Remedy.BESIDE:
                 return f"Leave it as it was, and {beside}."
 

@@ -1,9 +1,9 @@
 """What the messages and topics were at each release, frozen in files that never change again.
 
-    releases/<version>/topics.json               every topic, with its messages
-    releases/<version>/schemas/<ce_type>.json    as they were (see contracts.golden)
-    releases/<version>/examples/<ce_type>.json   the same
-    releases/retired.toml                        what is gone for good, and why nobody misses it
+releases/<version>/topics.json               every topic, with its messages
+releases/<version>/schemas/<ce_type>.json    as they were (see contracts.golden)
+releases/<version>/examples/<ce_type>.json   the same
+releases/retired.toml                        what is gone for good, and why nobody misses it
 """
 
 import json
@@ -114,6 +114,8 @@ def freeze(version: str, topics: Iterable[Topic]) -> Path:
         raise ValueError(f"{version!r} is no version: it has three numbers, as in 1.2.3")
     target = folder("releases") / version
     now = snapshot(topics, version)
+    if target.exists():
+        raise FileExistsError(f"{target} is there already")
     (target / "schemas").mkdir(parents=True)
     (target / "topics.json").write_text(canonical(_TOPICS.dump_python(dict(now.topics), mode="json")), encoding="utf-8")
     for ce_type, frozen_schema in now.schemas.items():
@@ -143,7 +145,7 @@ def _frozen(topic: Topic) -> FrozenTopic:
             message.ce_type: FrozenMessage(name=message.__name__, key_field=message.key_field)
             for message in _messages(topic)
         },
-        tombstone=topic.tombstone and topic.tombstone.ce_type,
+        tombstone=topic.tombstone.ce_type if topic.tombstone else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -164,14 +165,25 @@ def test_a_refusal_code_that_a_reader_does_not_know_is_read_as_it_is() -> None:
     assert CommandRefused.model_validate(data).reason == "a_reason_of_tomorrow"
 
 
-def test_contracts_depend_on_nothing_but_pydantic() -> None:
-    imported = set()
+def test_contracts_depend_on_nothing_but_pydantic_except_where_files_are_made_of_them() -> None:
+    imported: dict[str, set[str]] = {}
     for path in Path(contracts.__file__).parent.rglob("*.py"):
+        modules = imported[path.stem] = set()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
-                imported |= {alias.name.split(".")[0] for alias in node.names}
+                modules |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 assert node.level == 0, f"{path.name} imports relatively"
-                imported.add((node.module or "").split(".")[0])
+                modules.add((node.module or "").split(".")[0])
 
-    assert imported - sys.stdlib_module_names == {"contracts", "pydantic"}
+    assert imported.pop("asyncapi") >= {"yaml"}
+    assert imported.pop("compatibility") >= {"jsonsubschema"}
+    assert set().union(*imported.values()) - sys.stdlib_module_names == {"contracts", "pydantic"}
+
+
+def test_whoever_reads_messages_loads_no_library_but_pydantic() -> None:
+    loaded = "import sys, contracts, contracts.golden; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    modules = subprocess.run([sys.executable, "-c", loaded], check=True, capture_output=True, text=True).stdout.split()
+
+    assert "pydantic" in modules
+    assert not {"yaml", "jsonsubschema", "jsonschema", "greenery"} & set(modules)
