@@ -18,14 +18,18 @@ from stack.process import Launch, ManagedProcess
 WITHIN = 60.0
 """Seconds in which a subscriber must have done what it is given."""
 
-# A sequence forgets nothing that was rolled back. Only what is newer than the test is slow: ids are UUIDv7, in order.
-_SLOW = """
-    CREATE SEQUENCE attempts MINVALUE 0 START 0;
+# A sequence counts what is rolled back, too. Only what is newer than the test counts: ids are UUIDv7, in order.
+_COUNT = """
+    CREATE SEQUENCE attempts MINVALUE 0;
     SELECT nextval('attempts');
-    CREATE FUNCTION take_a_while() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN PERFORM nextval('attempts'); PERFORM pg_sleep(0.05); RETURN NEW; END $$;
-    CREATE TRIGGER take_a_while BEFORE INSERT ON handled_facts
-        FOR EACH ROW WHEN (NEW.ce_id > '{since}') EXECUTE FUNCTION take_a_while();
+    CREATE TABLE pause (at_attempt bigint NOT NULL);
+    INSERT INTO pause VALUES (0);
+    CREATE FUNCTION count_attempt() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF nextval('attempts') = (SELECT at_attempt FROM pause) THEN PERFORM pg_sleep(3); END IF;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER count_attempt BEFORE INSERT ON handled_facts
+        FOR EACH ROW WHEN (NEW.ce_id > '{since}') EXECUTE FUNCTION count_attempt();
 """
 
 Welcomed = tuple[str, str, str]
@@ -43,6 +47,7 @@ class Subscriber(ManagedProcess):
         self.group = f"example-{recipe.name}"
         self._command = recipe.run
         self._folder = folder
+        self._pause = 0
         self._bootstrap_servers = platform.bootstrap_servers
         self._database_url = platform.postgres.create_database(f"example_{recipe.name.replace('-', '_')}")
 
@@ -66,14 +71,31 @@ class Subscriber(ManagedProcess):
     def _is_ready(self) -> bool:
         return f"subscribed to {MEMBERSHIP_EVENTS.name}" in self._said()
 
-    async def take_a_while_for(self, since: UUID) -> None:
-        """From now on, each fact that is newer takes 50 ms, and each attempt at one is counted."""
-        await self._ask(lambda connection: connection.execute(_SLOW.format(since=since)))
+    async def count_attempts(self, since: UUID) -> None:
+        """From now on, each attempt at a fact that is newer is counted."""
+        await self._ask(lambda connection: connection.execute(_COUNT.format(since=since)))
 
     async def attempts(self) -> int:
-        """How often it has begun with a fact that takes a while."""
+        """How often it has begun with a fact."""
         count: int = await self._ask(lambda connection: connection.fetchval("SELECT last_value FROM attempts"))
         return count
+
+    async def pause_at(self, attempt: int) -> None:
+        """That attempt will take three seconds, in the middle of its transaction."""
+        self._pause = attempt
+        await self._ask(lambda connection: connection.execute("UPDATE pause SET at_attempt = $1", attempt))
+
+    async def killed_in_the_pause(self) -> None:
+        """kill -9, when it has come to the pause."""
+        made = 0
+        try:
+            async with asyncio.timeout(WITHIN):
+                while (made := await self.attempts()) < self._pause:
+                    self.check()
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"{self.name}: {made} attempts, not {self._pause}. {self.last_words()}") from None
+        self.kill()
 
     async def welcomed(self) -> list[Welcomed]:
         """Every row of its list, in order."""

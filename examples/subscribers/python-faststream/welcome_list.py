@@ -62,17 +62,19 @@ class Faults(BaseMiddleware):
     """What becomes of a record that failed: one that is at fault itself is set aside, any other comes again."""
 
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: KafkaMessage) -> Any:
-        record = msg.raw_message
         try:
-            return await call_next(msg)
-        except (ValidationError, json.JSONDecodeError, NoCloudEvent) as error:
-            reason = type(error).__name__  # its text may quote the record
-            log.error("%s/%s/%s is set aside: %s", record.topic, record.partition, record.offset, reason)
-            database: asyncpg.Pool = self.context.get("database")
-            await database.execute(SET_ASIDE, record.topic, record.partition, record.offset, reason)
+            try:
+                return await call_next(msg)
+            except (ValidationError, json.JSONDecodeError, NoCloudEvent) as error:
+                await self._set_aside(msg.raw_message, type(error).__name__)  # its text may quote the record
         except Exception:
             await asyncio.sleep(PAUSE)  # FastStream itself would try again at once, and for ever
             raise
+
+    async def _set_aside(self, record: Any, reason: str) -> None:
+        log.error("%s/%s/%s is set aside: %s", record.topic, record.partition, record.offset, reason)
+        database: asyncpg.Pool = self.context.get("database")
+        await database.execute(SET_ASIDE, record.topic, record.partition, record.offset, reason)
 
 
 async def parse(record: Any, original: Callable[[Any], Awaitable[KafkaMessage]]) -> KafkaMessage:
