@@ -5,9 +5,9 @@ from typing import NamedTuple
 from uuid import UUID
 
 from audit.topics import READS
-from contracts import CommandRefused, Fact, Message
+from contracts import CommandRefused, Fact
 from contracts.message import PERSONAL
-from postroom import Context
+from postroom import Context, Handler, Message
 
 
 class Entry(NamedTuple):
@@ -32,6 +32,7 @@ def record_fact(fact: Fact, entries: list[Entry], context: Context) -> tuple[()]
     return ()
 
 
-_FACTS: set[type[Message]] = {message for topic in READS for message in topic.messages if issubclass(message, Fact)}
-_TOMBSTONES = {topic.tombstone for topic in READS if topic.tombstone is not None}
-REACTIONS = dict.fromkeys(_FACTS | _TOMBSTONES, record_fact)
+_MESSAGES = [message for topic in READS for message in (*topic.messages, topic.tombstone) if message]
+REACTIONS: dict[type[Message], Handler[list[Entry]]] = {
+    message: record_fact for message in _MESSAGES if issubclass(message, Fact)
+}

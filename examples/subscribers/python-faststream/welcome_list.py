@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import asyncpg
-from faststream import AckPolicy, BaseMiddleware, Context, ContextRepo, FastStream, Header
+from faststream import AckPolicy, BaseMiddleware, Context, ContextRepo, FastStream, Header, StreamMessage
 from faststream.kafka import KafkaBroker, KafkaMessage
 from pydantic import ValidationError
 
@@ -61,7 +61,7 @@ def is_member_joined(message: KafkaMessage) -> bool:
 class Faults(BaseMiddleware):
     """What becomes of a record that failed: one that is at fault itself is set aside, any other comes again."""
 
-    async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: KafkaMessage) -> Any:
+    async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: StreamMessage[Any]) -> Any:
         try:
             try:
                 return await call_next(msg)
