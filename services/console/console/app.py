@@ -4,6 +4,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
+from prometheus_client import CollectorRegistry
+
 from console import limits
 from console.accounts import retention
 from console.changes import Usage
@@ -29,7 +31,8 @@ _HOUSEKEEPING = timedelta(minutes=1)
 
 def build(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Service[News]:
     """The service, not started."""
-    web = Web(settings)
+    registry = CollectorRegistry()
+    web = Web(settings, registry)
     usage = Usage()
     kept = settings.closed_retention
     return Service(
@@ -51,4 +54,5 @@ def build(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Servic
         workers=[web.serve, usage.tell, retention.forgetting_unproven(settings.sign_up_lifetime)],
         readiness={"web": web.lacks},
         clock=clock,
+        registry=registry,
     )

@@ -6,15 +6,21 @@ outcome is written by whichever instance reads it from the topics; those who wai
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
+
+from prometheus_client import CollectorRegistry
 
 from console import limits
 from console.accounts.domain import Account
 from console.changes import Changes
 from console.commands import allowances, idempotency, store
+from console.commands.counts import CommandCounts
 from console.commands.idempotency import Earlier, RequestKey
 from console.commands.outcome import Outcome
 from console.limits import Allowance
@@ -40,7 +46,7 @@ from contracts import (
     TopUpCredit,
 )
 from contracts.billing import PayerKind
-from postroom import Room, WorkTransaction
+from postroom import Room, WorkTransaction, tracing
 from postroom.ids import uuid7
 
 
@@ -51,18 +57,24 @@ class _Asked:
     spends: Allowance | None = None
     """What it takes from, if it is sent."""
     command_id: UUID = field(default_factory=uuid7)
+    traceparent: str | None = field(default_factory=tracing.current)
+    """Of the request."""
 
 
 class Commands:
     """Each method sends durably, and answers the outcome: decided, or still `waiting` after the time-out. With a `key`
     that came before, nothing is sent, and the outcome of the first request is answered. Raises KeyReused."""
 
-    def __init__(self, settings: Settings, room: Room, view: View, changes: Changes) -> None:
+    def __init__(
+        self, settings: Settings, room: Room, view: View, changes: Changes, counts: CommandCounts | None = None
+    ) -> None:
+        """Without `counts`, nobody learns what was counted."""
         self._settings = settings
         self._timeout = settings.outcome_timeout.total_seconds()
         self._room = room
         self._view = view
         self._changes = changes
+        self._counts = counts or CommandCounts(CollectorRegistry())
         self._sent = Together(self._send_together)
         self._outcomes = Together(self._read_together)
 
@@ -241,6 +253,7 @@ class Commands:
         if not asked:
             return []
         ids = [each.command_id for each in asked]
+        began = time.perf_counter()
         # The watch begins before the commit, so that no answer is too quick for it.
         with self._changes.watch(*ids) as watch:
             if key is None and not any(each.spends for each in asked):
@@ -252,6 +265,7 @@ class Commands:
                 woken = await watch.changed(deadline - asyncio.get_running_loop().time())
                 outcomes = await self._read(ids)
                 if not woken or not any(outcome.is_waiting for outcome in outcomes):
+                    self._counts.answer(outcomes, time.perf_counter() - began)
                     return outcomes
 
     async def _decided(self, ids: Sequence[UUID], timeout: float) -> list[Outcome]:
@@ -286,7 +300,10 @@ class Commands:
         now = self._room.clock()
         sent = [(each.command_id, each.command) for each in asked]
         await store.insert(transaction.connection, sent, [each.invitation_id for each in asked], now)
-        await transaction.send(sent, now=now)
+        # They may be of several requests, each with a trace of its own; where there are no traces, they are one group.
+        for traceparent, of_one in groupby(asked, attrgetter("traceparent")):
+            with tracing.continued(traceparent):
+                await transaction.send([(each.command_id, each.command) for each in of_one], now=now)
 
     async def _read(self, ids: Sequence[UUID]) -> list[Outcome]:
         """What is known of them, in the order of the ids; those that are not known are left out."""

@@ -4,6 +4,7 @@ import math
 from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -34,13 +35,14 @@ from console.web.pages import (
 )
 from console.web.requests import Forbidden, SignInFirst
 from console.web.security import AccessLog, BodyLimit, Faults, SecurityHeaders
+from console.web.telemetry import RequestCounts, Telemetry
 from postroom.database import is_outage
 
 PAGES = (sign_up, sign_in, passwords, account, dashboard, organization, usage, payment, top_up, live, invitation_link)
 
 
-def web_app(edge: Edge) -> Starlette:
-    """The application of one process."""
+def web_app(edge: Edge, registry: CollectorRegistry | None = None) -> Starlette:
+    """The application of one process. Its requests are counted in the registry."""
     api = api_app(edge)
     app = Starlette(
         routes=[
@@ -56,6 +58,7 @@ def web_app(edge: Edge) -> Starlette:
             HTTPException: _http_error,
         },
         middleware=[
+            Middleware(Telemetry, counts=RequestCounts(registry or CollectorRegistry())),
             Middleware(AccessLog),
             Middleware(SecurityHeaders, hsts=edge.settings.hsts),
             Middleware(Faults, answer=_fault),

@@ -161,10 +161,10 @@ class AccessLog:
             await self._app(scope, receive, send_noted)
         finally:
             milliseconds = round((time.perf_counter() - began) * 1000, 1)
-            log.info("request", method=scope["method"], route=_route(scope), status=status, ms=milliseconds)
+            log.info("request", method=scope["method"], route=route_of(scope), status=status, ms=milliseconds)
 
 
-def _route(scope: Scope) -> str:
+def route_of(scope: Scope) -> str:
     """The pattern that the path matched, such as `/org-invite/{code}/`; `none` where only a mount did."""
     route = scope.get("route")
     path = None if isinstance(route, Mount) else getattr(route, "path_format", None)

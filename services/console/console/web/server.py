@@ -3,9 +3,11 @@
 import asyncio
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from console.accounts.desk import Accounts
 from console.changes import Changes
+from console.commands.counts import CommandCounts
 from console.commands.desk import Commands
 from console.edge import Edge
 from console.limits import Limits
@@ -28,8 +30,11 @@ _KEEP_ALIVE = 15
 class Web:
     """Serves pages and API on WEB_HOST:WEB_PORT."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, registry: CollectorRegistry) -> None:
+        """Requests, and the outcomes that they wait for, are counted in the registry."""
         self._settings = settings
+        self._commands = CommandCounts(registry)
+        self._registry = registry
         self._listening = False
 
     def lacks(self) -> str | None:
@@ -41,9 +46,9 @@ class Web:
         taken."""
         settings = self._settings
         listener = bind(settings.web_host, settings.web_port)
-        edge = edge_of_process(settings, room)
+        edge = edge_of_process(settings, room, self._commands)
         server = EmbeddedServer(
-            web_app(edge),
+            web_app(edge, self._registry),
             settings.web_host,
             settings.web_port,
             http="h11",
@@ -67,7 +72,7 @@ class Web:
             listener.close()
 
 
-def edge_of_process(settings: Settings, room: Room) -> Edge:
+def edge_of_process(settings: Settings, room: Room, counts: CommandCounts | None = None) -> Edge:
     """The parts behind pages and API, put together."""
     changes = Changes(room, settings.database_url.get_secret_value())
     limits = Limits(room)
@@ -76,7 +81,7 @@ def edge_of_process(settings: Settings, room: Room) -> Edge:
         settings=settings,
         room=room,
         accounts=Accounts(settings, room, limits),
-        commands=Commands(settings, room, view, changes),
+        commands=Commands(settings, room, view, changes, counts),
         view=view,
         money=MoneyView(room),
         changes=changes,
