@@ -96,9 +96,8 @@ def _tag(service: str) -> str:
 
 
 def _channel(topic: Topic) -> dict[str, Any]:
-    settings: dict[str, Any] = {"cleanup.policy": [topic.cleanup.value]}
-    if topic.retention is not None:
-        settings["retention.ms"] = topic.retention // timedelta(milliseconds=1)
+    forever = -1
+    kept = forever if topic.retention is None else topic.retention // timedelta(milliseconds=1)
     return {
         "address": topic.name,
         "description": f"Ordered by {topic.key}. Replicas are set where the topic is created.",
@@ -109,7 +108,7 @@ def _channel(topic: Topic) -> dict[str, Any]:
             "kafka": {
                 "topic": topic.name,
                 "partitions": topic.partitions,
-                "topicConfiguration": settings,
+                "topicConfiguration": {"cleanup.policy": [topic.cleanup.value], "retention.ms": kept},
                 "bindingVersion": BINDING_VERSION,
             }
         },

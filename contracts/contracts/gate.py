@@ -171,7 +171,7 @@ class _Comparison:
                 yield Breach(
                     f"{message.name} (`{ce_type}`) is gone from `{name}`",
                     "readers of {releases} wait for it, and records of it are still kept",
-                    f"Keep the class and go on writing it until nobody reads it and the last record has gone, then "
+                    f"Keep the class: write it until nobody reads it, read it until its last record has gone, then "
                     f"retire it in {_RETIRED} ({GUIDE}).",
                 )
 

@@ -278,7 +278,7 @@ WRONG = {
     "a message is gone": (
         without_message(JOINED),
         f"MemberJoined (`{JOINED}`) is gone from `membership.events`: readers of 1.0.0 wait for it, and records of it "
-        "are still kept. Keep the class and go on writing it until nobody reads it",
+        "are still kept. Keep the class: write it until nobody reads it, read it until",
     ),
     "a message is of another type": (
         retyped_message(JOINED, "io.carolinacloud.member.joined.v2", "membership.events"),
