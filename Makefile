@@ -14,7 +14,7 @@ DEMO := $(firstword $(wildcard $(DEV)) $(VENV)/.installed)
 help: ## Show this help
 	@echo "Latchkey: organization invitations as message-driven services"
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: $(DEMO) ## Start the platform, play the story, stay up until Ctrl-C (ONCE=1: end after the story)
 	@$(RUN) -m stack demo $(if $(filter-out 0 no false,$(ONCE)),--once)

@@ -114,9 +114,11 @@ class Databases:
 class ContainedPlatform:
     """Started and removed as a whole, as a context manager; its parts may be taken away one by one."""
 
-    def __init__(self, engine: DockerClient, prefix: str, folder: Path, image: Callable[[str], str], settings: Mapping[str, Any]) -> None:
-        """`prefix` begins the name of everything that it makes; `folder` is for what is kept on this machine; `image` gives the
-        image of a service or of the stand-ins; `settings` are further environment variables, by service."""
+    def __init__(
+        self, engine: DockerClient, prefix: str, folder: Path, image: Callable[[str], str], settings: Mapping[str, Any]
+    ) -> None:
+        """`prefix` begins the name of everything that it makes; `folder` is for what is kept on this machine; `image`
+        gives the image of a service or of the stand-ins; `settings` are further environment variables, by service."""
         self._engine = engine
         self._prefix = prefix
         self._image = image
@@ -228,7 +230,9 @@ class ContainedPlatform:
             "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
         }
         opens = ("bash", "-c", "</dev/tcp/127.0.0.1/9092")
-        self._add("kafka", DockerContainer("apache/kafka:4.4.0", env=env), {29092: port}, lambda part: part.answers(opens))
+        self._add(
+            "kafka", DockerContainer("apache/kafka:4.4.0", env=env), {29092: port}, lambda part: part.answers(opens)
+        )
 
     def _add_postgres(self, passwords: Mapping[str, str]) -> None:
         """With the databases that docker-compose.yml makes, by the same script."""

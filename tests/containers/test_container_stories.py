@@ -1,4 +1,4 @@
-"""The main stories, with every service in a container of its own: what people do over HTTP and what comes over Kafka."""
+"""The main stories, with every service in a container of its own: over the console's API, and over Kafka."""
 
 import pytest
 from contained import ContainedPlatform

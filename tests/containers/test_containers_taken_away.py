@@ -44,6 +44,20 @@ async def test_a_stopped_service_drains_and_ends_well_and_a_rolling_restart_harm
     await audit(contained, crowd)
 
 
+async def test_a_service_answers_for_itself_while_all_the_others_are_away(
+    contained: ContainedPlatform, client: Client
+) -> None:
+    others = [service for service in SERVICES if service != "membership"]
+    for service in others:
+        await asyncio.to_thread(contained.parts[service].kill)
+    try:
+        # Its image was built without their source, and it needs none of them to be there.
+        await Crowd(client, 0).found_organization()
+    finally:
+        for service in others:
+            await asyncio.to_thread(contained.parts[service].start)
+
+
 async def test_a_database_that_is_stopped_properly_is_waited_for(contained: ContainedPlatform, client: Client) -> None:
     crowd = Crowd(client, 60)
     await crowd.gather()
