@@ -1,7 +1,7 @@
-"""Fixtures for every test in the house: a real PostgreSQL, and databases that nobody else uses."""
+"""Fixtures for every test in the house: a real PostgreSQL, whose databases testdatabases makes, and a real Kafka."""
 
-import itertools
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from stack.kafka import KafkaServer
 from stack.ports import free_port
 from stack.postgres import PostgresServer, new_password
+from testdatabases.plugin import SERVER
 
 
 @pytest.fixture(scope="session")
@@ -25,29 +26,10 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
 
 
 @pytest.fixture(scope="session")
-def _database_names() -> Iterator[str]:
-    return (f"test_{number}" for number in itertools.count(1))
-
-
-@pytest.fixture
-def make_database(postgres_server: PostgresServer, _database_names: Iterator[str]) -> Iterator[Callable[[], str]]:
-    """Makes empty databases, each with a role of its own, and answers their URLs; they are gone after the test."""
-    made: list[str] = []
-
-    def make() -> str:
-        name = next(_database_names)
-        made.append(name)
-        return postgres_server.create_database(name)
-
-    yield make
-    for name in made:
-        postgres_server.drop_database(name)
-
-
-@pytest.fixture
-def database_url(make_database: Callable[[], str]) -> str:
-    """An empty database."""
-    return make_database()
+def database_server(request: pytest.FixtureRequest) -> str:
+    """The developer's own server, where there is one; else that of this run."""
+    server_url: str = os.environ.get(SERVER) or request.getfixturevalue("postgres_server").admin_url
+    return server_url
 
 
 @pytest.fixture(scope="session")

@@ -85,7 +85,7 @@ def write_constraints() -> None:
 
 def packages(extras: str) -> List[str]:
     services = sorted(str(project.parent) for project in ROOT.glob("services/*/pyproject.toml"))
-    folders = ["contracts", "postroom", *services, "." + extras]
+    folders = ["contracts", "postroom", *services, *(["testdatabases"] if extras else []), "." + extras]
     return [part for folder in folders for part in ("-e", folder)]
 
 

@@ -7,7 +7,7 @@ import signal
 import stat
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -23,6 +23,20 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs it as som
 @pytest.fixture
 def own_server(tmp_path: Path) -> PostgresServer:
     return PostgresServer(tmp_path / "postgres")
+
+
+@pytest.fixture
+def make_database(postgres_server: PostgresServer) -> Iterator[Callable[[], str]]:
+    """As the platform makes the services' databases."""
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(f"database_{len(made) + 1}")
+        return postgres_server.create_database(made[-1])
+
+    yield make
+    for name in made:
+        postgres_server.drop_database(name)
 
 
 async def fetch(url: str, query: str) -> object:

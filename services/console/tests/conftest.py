@@ -11,30 +11,30 @@ from console.tables import metadata
 from postroom.database import async_url
 from postroom.migrations import migrate
 from postroom.tables import postroom_metadata
-from stack.postgres import PostgresServer
+from testdatabases import Databases
 
-_NAME = "console_tests"
 _TABLES = ", ".join(table.name for each in (metadata, postroom_metadata) for table in each.sorted_tables)
 _EMPTY = f"""
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{_NAME}' AND pid <> pg_backend_pid();
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid();
     TRUNCATE {_TABLES};
 """
 
 
 @pytest.fixture(scope="session")
-def _migrated(postgres_server: PostgresServer) -> Iterator[str]:
+def _migrated(databases: Databases) -> Iterator[str]:
     """One database for all of these tests: to migrate one for each would take longer than most of them."""
-    url = postgres_server.create_database(_NAME)
+    url = databases.create()
     asyncio.run(migrate("console", url))
     yield url
-    postgres_server.drop_database(_NAME)
+    databases.drop(url)
 
 
 @pytest.fixture
-def database_url(postgres_server: PostgresServer, _migrated: str) -> Iterator[str]:
+def database_url(databases: Databases, _migrated: str) -> Iterator[str]:
     """An empty database of console's, migrated. It is emptied after the test, whatever that has left open."""
     yield _migrated
-    postgres_server.query(_EMPTY, _NAME)
+    databases.execute(_migrated, _EMPTY)
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 
 from console.accounts.addresses import fold_aliases, parse_address
 from console.accounts.domain import Malformed
-from contracts import Refused
-from invites.domain import addresses as those_of_invites
 
 
 @pytest.mark.parametrize(
@@ -62,22 +60,6 @@ LOCAL_PARTS = st.text(
 )
 DOMAINS = st.sampled_from(["example.com", "EXAMPLE.com", "bücher.example", "xn--bcher-kva.example", "a.test"])
 ADDRESSES = st.builds("{}@{}".format, LOCAL_PARTS, DOMAINS)
-ANYTHING = st.text(st.characters(exclude_categories=[]), max_size=40)
-
-
-@settings(derandomize=True)
-@given(ADDRESSES | ANYTHING)
-def test_an_account_is_recognized_by_the_address_that_was_invited(typed: str) -> None:
-    """The rule of console is the rule of invites, which it does not import."""
-    try:
-        invited = those_of_invites.parse_address(typed)
-    except Refused:
-        with pytest.raises(Malformed):
-            parse_address(typed)
-        return
-    address = parse_address(typed)
-    assert (address.typed, address.normalized) == (invited.typed, invited.normalized)
-    assert fold_aliases(address.normalized) == those_of_invites.fold_aliases(invited.normalized)
 
 
 @settings(derandomize=True)

@@ -22,7 +22,6 @@ from console.view.queries import View
 from console.web.app import web_app
 from console.web.requests import csrf_token_of
 from contracts import LeaveOrganization, Reason
-from stack.ports import LOOPBACK, free_port
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -51,14 +50,14 @@ async def served(console: ConsoleWorld) -> AsyncIterator[str]:
         commands=Commands(console.settings, console.room, view, edge.changes),
         view=view,
     )
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(web_app(edge), host=LOOPBACK, port=port, log_config=None, lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(web_app(edge), host="127.0.0.1", port=0, log_config=None, lifespan="off"))
     serving = asyncio.create_task(server.serve())
     try:
         async with asyncio.timeout(20):
             while not server.started:
                 await asyncio.sleep(0.01)
-        yield f"http://{LOOPBACK}:{port}"
+        host, port = server.servers[0].sockets[0].getsockname()
+        yield f"http://{host}:{port}"
     finally:
         server.should_exit = True
         await serving
