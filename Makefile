@@ -49,7 +49,7 @@ images: ## Build the images of the services and the stand-ins (needs Docker)
 	@$(PYTHON) tools/images.py
 
 test-containers: $(DEV) ## Build the images, play the stories in containers, and take one away at a time (needs Docker)
-	@$(RUN) -m pytest --quiet --tb=short -rs tests/containers
+	@$(RUN) -m pytest --quiet --tb=short --durations=10 --durations-min=1 tests/containers
 
 bench: $(DEV) ## Measure the chain against its floor, invitations over HTTP, and usage (raw data, a picture and a page in bench/)
 	@$(RUN) -m bench

@@ -1,9 +1,12 @@
 """The images, and the platform in containers. Where no Docker engine answers, the tests that need one are skipped."""
 
+import gc
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 
 import docker
 import docker.errors
@@ -17,20 +20,29 @@ from stack.services import SERVICES
 
 TAG = os.environ.setdefault("LATCHKEY_TAG", "test")
 """Of the images that are built and tested."""
+_NO_ENGINE = "There is no Docker engine on this machine (`docker info` says more)."
 _SIZES = pytest.StashKey[dict[str, int]]()
 
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[DockerClient]:
     """Docker, without what killed runs have left behind."""
-    try:
-        engine = docker.from_env(timeout=120)
-        engine.ping()
-    except docker.errors.DockerException:
-        pytest.skip("There is no Docker engine on this machine (`docker info` says more).")
+    engine = _connected()
+    if engine is None:
+        pytest.skip(_NO_ENGINE)
     leftovers.remove_of_the_dead(engine)
     with engine.api:
         yield engine
+
+
+def _connected() -> DockerClient | None:
+    with warnings.catch_warnings():
+        # docker's library leaves a socket open where nobody answers.
+        warnings.simplefilter("ignore", ResourceWarning)
+        with suppress(docker.errors.DockerException):
+            return docker.from_env(timeout=120)
+        gc.collect()
+    return None
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +77,8 @@ async def client(contained: ContainedPlatform) -> AsyncIterator[Client]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    sizes = config.stash.get(_SIZES, {})
-    for tag, size in sizes.items():
+    skipped = [report for report in terminalreporter.stats.get("skipped", ()) if _NO_ENGINE in str(report.longrepr)]
+    if skipped:
+        terminalreporter.write_line(f"{len(skipped)} tests in containers are skipped. {_NO_ENGINE}")
+    for tag, size in config.stash.get(_SIZES, {}).items():
         terminalreporter.write_line(f"{tag}: {size / 1e6:.0f} MB")

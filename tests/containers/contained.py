@@ -275,7 +275,7 @@ class ContainedPlatform:
 
     def _part(self, name: str, image: str, env: Mapping[str, str], command: Sequence[str], **options: Any) -> Part:
         """Of one of our images, which need nothing that could be taken from them."""
-        container = DockerContainer(self._image(image), command=list(command), env=dict(env))
+        container = DockerContainer(self._image(image), env=dict(env)).with_command(list(command))
         container.with_kwargs(read_only=True, cap_drop=["ALL"], security_opt=["no-new-privileges"], **options)
         container.with_tmpfs_mount("/tmp")
         return self._joined(Part(name, container, lambda _: True))
