@@ -17,6 +17,8 @@ from contracts.topic import Topic
 
 BINDING_VERSION = "0.5.0"
 """Of AsyncAPI's Kafka bindings."""
+_COMMANDS = ".commands"
+"""How the name of a topic of commands ends."""
 _WITHOUT_VALUE = {"type": "null"}
 _HEADER = """\
 # Generated from the registry by `make schemas`; do not edit.
@@ -120,7 +122,15 @@ def _channel(topic: Topic) -> dict[str, Any]:
 def _operations() -> Iterator[tuple[str, dict[str, Any]]]:
     for topic in TOPICS:
         for writer in topic.writers:
-            yield f"{writer}.sends.{topic.name}", _operation(topic, writer, "send", f"What {writer} writes.")
+            operation = _operation(topic, writer, "send", f"What {writer} writes.")
+            if topic.name.endswith(_COMMANDS):
+                outcomes = topic.name.removesuffix(_COMMANDS) + ".events"
+                operation["summary"] += (
+                    f" The outcome of each comes on {outcomes}: facts whose ce_causationid is the command's ce_id, "
+                    "or one CommandRefused whose command_id is."
+                )
+                operation["reply"] = {"channel": {"$ref": f"#/channels/{outcomes}"}}
+            yield f"{writer}.sends.{topic.name}", operation
         for reader in topic.readers:
             description = f"What {reader} reads. What it cannot handle goes to {_dead_letters(topic, reader)}."
             operation = _operation(topic, reader, "receive", description)

@@ -198,9 +198,12 @@ class _Comparison:
             hurt.append("readers of {releases} refuse records that are written now")
         if difference.new_readers_refuse:
             hurt.append("records of {releases}, which are still kept or still written, are refused now")
+        if not hurt:
+            vainly = difference.remedy is Remedy.KEEP
+            hurt.append(f"readers of {{releases}} {'look for it in vain' if vainly else 'understand it otherwise'}")
         return Breach(
             f"{subject} {difference.what}",
-            ", and ".join(hurt) or "readers of {releases} understand it otherwise",
+            ", and ".join(hurt),
             self._remedy(ce_type, difference),
         )
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator, ValidationError
 
-from contracts import TOPICS, AccountErased, Message, Topic
+from contracts import TOPICS, AccountErased, CommandRefused, Message, Topic
 from contracts.asyncapi import asyncapi, document
 from contracts.catalogue import personal_fields
 from contracts.golden import example
@@ -75,6 +75,17 @@ def test_every_service_has_an_operation_for_each_topic_that_it_reads_or_writes(d
     assert told == {(writer, "send", topic.name) for topic in TOPICS for writer in topic.writers} | {
         (reader, "receive", topic.name) for topic in TOPICS for reader in topic.readers
     }
+
+
+def test_a_command_says_where_its_outcome_comes(described: dict[str, Any]) -> None:
+    replies = {
+        operation["channel"]["$ref"]: described["channels"][operation["reply"]["channel"]["$ref"].split("/")[-1]]
+        for operation in described["operations"].values()
+        if "reply" in operation
+    }
+
+    assert len(replies) == len([topic for topic in TOPICS if CommandRefused in topic.messages])
+    assert all("CommandRefused" in channel["messages"] for channel in replies.values())
 
 
 def test_a_reader_reads_with_the_consumer_group_of_its_name(described: dict[str, Any]) -> None:

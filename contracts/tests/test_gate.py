@@ -168,7 +168,7 @@ WRONG = {
     ),
     "an optional field is gone": (
         without_field(INVITE, "seen_profile_version"),
-        "`seen_profile_version` of InviteMember is gone: readers of 1.0.0 understand it otherwise. Keep the field",
+        "`seen_profile_version` of InviteMember is gone: readers of 1.0.0 look for it in vain. Keep the field",
     ),
     "a field has another name": (
         renamed_field(JOINED, "joined_at", "member_since"),

@@ -1,6 +1,7 @@
 """What is on the wire changes only together with a committed file."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,17 @@ def test_the_catalogue_is_that_of_the_registry() -> None:
     committed = (REPOSITORY / "docs" / "events.md").read_text(encoding="utf-8")
 
     assert committed == catalogue(), "make schemas writes it anew, if the change is meant"
+
+
+def test_every_link_of_the_catalogue_leads_somewhere() -> None:
+    page = catalogue()
+    headings = [line.lstrip("# ") for line in page.splitlines() if line.startswith("#")]
+    anchors = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    links = re.findall(r"\]\(([^)]+)\)", page)
+
+    assert len(anchors) == len(headings), "no two headings have one anchor"
+    assert {link for link in links if link.startswith("#") and link[1:] not in anchors} == set()
+    assert [link for link in links if link[0] != "#" and not (REPOSITORY / "docs" / link).exists()] == []
 
 
 def body(message_type: type[Message]) -> dict[str, Any]:
