@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from stack.environment import python_environment
-
 BUILD_WITHIN = 300
 """Seconds for one build: the first one fetches what the example depends on."""
 
@@ -72,14 +70,9 @@ class Recipe:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, copy)
         for command in self.build:
+            # With the caller's whole environment: it may say where packages come from.
             built = subprocess.run(
-                command,
-                cwd=folder,
-                env=python_environment(),
-                capture_output=True,
-                text=True,
-                timeout=BUILD_WITHIN,
-                check=False,
+                command, cwd=folder, capture_output=True, text=True, timeout=BUILD_WITHIN, check=False
             )
             assert built.returncode == 0, f"{' '.join(command)} failed:\n{built.stdout}\n{built.stderr}"
         stamp.write_text(digest)
