@@ -28,7 +28,13 @@ _TRACE_ID = re.compile(r'"trace_id": ?"([0-9a-f]{32})"')
 @contextmanager
 def traced(platform: Platform, collector: Collector, **settings: str) -> Iterator[None]:
     """The services send traces to the collector, until they do not any more."""
-    told = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "100", **settings}
+    told = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+        # FastAPI's own telemetry tells paths: whatever the environment says, it stays off.
+        "FASTAPI_OTEL_AUTO_CONFIGURE": "true",
+        **settings,
+    }
     before = {service.name: service.env for service in platform.services}
     try:
         for service in platform.services:
