@@ -73,13 +73,6 @@ class Difference:
     remedy: Remedy
 
 
-def understands(reader: JsonSchema, writer: JsonSchema) -> bool:
-    """Whether every record that `writer`'s version can write is taken by a reader of `reader`'s version.
-
-    Raises NotComparable for a keyword that the library does not judge."""
-    return _takes(_wire(reader, reader), _wire(writer, writer))
-
-
 def differences(old: JsonSchema, new: JsonSchema) -> tuple[Difference, ...]:
     """Where readers of one version do not understand the other; nothing where each understands each.
 
@@ -91,7 +84,7 @@ def differences(old: JsonSchema, new: JsonSchema) -> tuple[Difference, ...]:
     refused = (not _takes(old, new), not _takes(new, old))
     explained = (any(each.old_readers_refuse for each in found), any(each.new_readers_refuse for each in found))
     if any(is_refused and not is_explained for is_refused, is_explained in zip(refused, explained, strict=True)):
-        return (*found, Difference("", "does not take what it took", *refused, Remedy.BESIDE))
+        return (*found, Difference("", "is not understood alike", *refused, Remedy.BESIDE))
     return found
 
 
@@ -142,7 +135,7 @@ def _of_values(path: str, old: JsonSchema, new: JsonSchema) -> Iterator[Differen
 def _of_leaves(path: str, old: Mapping[str, JsonSchema], new: Mapping[str, JsonSchema]) -> Iterator[Difference]:
     was, now = ({"anyOf": list(kinds.values())} for kinds in (old, new))
     old_readers_refuse, new_readers_refuse = not _takes(was, now), not _takes(now, was)
-    what = " and ".join(_words(old, new)) or "does not take what it took"
+    what = " and ".join(_words(old, new)) or "is not understood alike"
     if old_readers_refuse or new_readers_refuse:
         remedy = Remedy.BESIDE if old_readers_refuse else Remedy.CHECK
         yield Difference(path, what, old_readers_refuse, new_readers_refuse, remedy)
@@ -215,6 +208,7 @@ def _wire(schema: JsonSchema, root: JsonSchema) -> dict[str, Any]:
 
 
 def _takes(reader: JsonSchema, writer: JsonSchema) -> bool:
+    """Whether each record that a writer of the one version can write is taken by a reader of the other."""
     return bool(isSubschema(_judged(writer, closed=True), _judged(reader, closed=False)))
 
 

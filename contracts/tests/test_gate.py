@@ -413,6 +413,16 @@ def test_a_change_that_hurts_only_an_old_release_is_refused_too(released: Snapsh
     assert second.startswith("`team` of MemberJoined was a text and is an integer: readers of 1.1.0 refuse records")
 
 
+def test_what_the_gate_has_no_words_for_is_refused_all_the_same(released: Snapshot) -> None:
+    """Where readers of old took no other fields, a new one hurts them, though it is optional."""
+    strict = changed(released, lambda contracts: contracts["schemas"][JOINED].update(additionalProperties=False))
+    later = changed(strict, new_field(JOINED, "team", TEXT | {"default": ""}))
+
+    (breach,) = breaches(later, [strict])
+
+    assert str(breach).startswith("MemberJoined is not understood alike: readers of now refuse records")
+
+
 def test_what_nobody_reads_any_more_may_be_retired_with_a_reason(released: Snapshot) -> None:
     assert refusals(released, without_message(JOINED), JOINED) == []
     assert refusals(released, lambda contracts: contracts["topics"].pop("accounts.events"), "accounts.events") == []
