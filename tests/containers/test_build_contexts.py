@@ -51,6 +51,13 @@ def test_the_dockerfiles_of_the_services_differ_in_no_more_than_they_must(reposi
     assert all(other == first for other in others)
 
 
+def test_the_linter_of_dockerfiles_has_no_objection(repository: Path) -> None:
+    hadolint = Path(sys.executable).with_name("hadolint")
+    files = ["stack/Dockerfile", *(f"services/{service}/Dockerfile" for service in SERVICES)]
+    said = subprocess.run([hadolint, "--no-color", *files], cwd=repository, capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stdout) == (0, "")
+
+
 @pytest.mark.parametrize("name", [*SERVICES, "stand-ins"])
 def test_a_dockerfile_needs_no_more_than_the_classic_builder(repository: Path, name: str) -> None:
     path = "stack/Dockerfile" if name == "stand-ins" else f"services/{name}/Dockerfile"
