@@ -133,7 +133,7 @@ async def test_a_dead_letter_that_is_handed_in_again_is_in_its_trace(room: ToyRo
         ) -> None:
             sent.append(dict(headers))
 
-    await redrive(Producer(), room.kafka.read("toy.commands.toy.dlt")[0])  # type: ignore[arg-type]  # as far as needed
+    await redrive(Producer(), room.kafka.read("toy.commands.toy.dlt")[0])
 
     assert sent[0]["traceparent"] == PARENT.encode()
 
