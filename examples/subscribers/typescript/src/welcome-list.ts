@@ -49,9 +49,11 @@ function isMemberJoined(data: unknown): data is MemberJoined {
 
 /** Does the work of one record, once, however often it comes. Throws Unreadable. */
 async function handle(database: pg.Pool, message: KafkaMessage): Promise<void> {
-  // Asked before the data is looked at: what types hold that this program does not know is not its business.
-  if (message.headers?.["ce_type"] !== undefined && message.headers["ce_type"].toString() !== MEMBER_JOINED) return;
-  const { id, data } = toEvent(message);
+  // Asked before the data is parsed: what is in types that this program does not know is not its business.
+  const header = message.headers?.["ce_type"]?.toString();
+  if (header !== undefined && header !== MEMBER_JOINED) return;
+  const { id, type, data } = toEvent(message);
+  if (type !== MEMBER_JOINED) return;
   if (!UUID.test(id) || !isMemberJoined(data)) throw new Unreadable("its data does not fit");
   const client = await database.connect();
   try {

@@ -6,6 +6,7 @@ import java.sql.SQLException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.Properties;
 import java.util.UUID;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.kafka.clients.consumer.CommitFailedException;
@@ -45,16 +46,9 @@ public final class WelcomeList {
         var stopping = new AtomicBoolean();
         endInOrder(stopping);
         var group = System.getenv().getOrDefault("GROUP_ID", "welcome-list-java");
-        Map<String, Object> settings = Map.of(
-                ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG, System.getenv("KAFKA_BOOTSTRAP_SERVERS"),
-                ConsumerConfig.GROUP_ID_CONFIG, group,
-                ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG, false, // it commits after the database, below
-                ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest", // a new group begins with the oldest fact
-                ConsumerConfig.MAX_POLL_RECORDS_CONFIG, 100,
-                ConsumerConfig.SESSION_TIMEOUT_MS_CONFIG, 6_000, // how soon another has a killed process's partitions
-                ConsumerConfig.HEARTBEAT_INTERVAL_MS_CONFIG, 2_000);
         // Bytes, not events: a deserializer that fails makes poll() fail, again and again, at the same record.
-        try (var consumer = new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+        var bytes = new ByteArrayDeserializer();
+        try (var consumer = new KafkaConsumer<>(settings(group), bytes, bytes);
                 var store = new WelcomeStore(System.getenv("DATABASE_URL"))) {
             consumer.subscribe(List.of(TOPIC));
             LOG.info("subscribed to {} as {}", TOPIC, group);
@@ -63,6 +57,21 @@ public final class WelcomeList {
                 list.poll();
             }
         }
+    }
+
+    private static Properties settings(String group) {
+        var settings = new Properties();
+        settings.put(ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG, System.getenv("KAFKA_BOOTSTRAP_SERVERS"));
+        settings.put(ConsumerConfig.GROUP_ID_CONFIG, group);
+        // By itself it commits now and then, and also what it has only handed out.
+        settings.put(ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG, false);
+        // A new group begins with the oldest fact, not with the next one.
+        settings.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest");
+        settings.put(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, 100);
+        // How soon the partitions of a killed process are another's.
+        settings.put(ConsumerConfig.SESSION_TIMEOUT_MS_CONFIG, 6_000);
+        settings.put(ConsumerConfig.HEARTBEAT_INTERVAL_MS_CONFIG, 2_000);
+        return settings;
     }
 
     private void poll() throws SQLException {
