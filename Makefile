@@ -9,7 +9,7 @@ DEV := $(VENV)/.installed-for-development
 DEMO := $(firstword $(wildcard $(DEV)) $(VENV)/.installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status test test-fast lint format types images test-containers bench screenshots schemas settings chart constraints clean
+.PHONY: help demo up down status test test-fast lint format types images test-containers mixed bench screenshots schemas settings acls chart constraints clean
 
 help: ## Show this help
 	@echo "Latchkey: organization invitations as message-driven services"
@@ -51,6 +51,9 @@ images: ## Build the images of the services and the stand-ins (needs Docker)
 test-containers: $(DEV) ## Build the images, play the stories in containers, and take one away at a time (needs Docker)
 	@$(RUN) -m pytest --quiet --tb=short --durations=10 --durations-min=1 tests/containers
 
+mixed: $(DEV) ## Play the stories with a service at an earlier revision (SERVICE=invites REV=v0.1.0; all, and the last release)
+	@$(RUN) tests/mixed.py $(SERVICE) $(if $(REV),--rev $(REV))
+
 bench: $(DEV) ## Measure the chain against its floor, invitations over HTTP, and usage (raw data, a picture and a page in bench/)
 	@$(RUN) -m bench
 
@@ -65,6 +68,9 @@ schemas: $(DEV) ## Write what is made from the messages: JSON Schemas, docs/even
 
 settings: $(DEMO) ## Write the page of all settings (docs/settings.md)
 	@$(RUN) tools/settings_table.py
+
+acls: $(DEMO) ## Write the page of who may do what at Kafka (docs/kafka-acls.md)
+	@$(RUN) tools/kafka_acls.py
 
 chart: $(DEV) ## Check the Helm chart with Helm, kube-score, Kubernetes' schemas and yamllint (needs Go the first time)
 	@$(RUN) -m pytest --quiet -m chart tests/chart

@@ -63,14 +63,17 @@ class Platform:
         services: Sequence[str] = SERVICES,
         settings: Mapping[str, Mapping[str, str]] | None = None,
         ports: Mapping[str, int] | None = None,
+        interpreters: Mapping[str, Path] | None = None,
         throughput: bool = False,
         detached: bool = False,
     ) -> None:
         """`services` are those that are run; with none, Kafka and PostgreSQL are alone, and no topics are made.
         `settings` are further environment variables, by service. `ports` are those that must be so, by name (`kafka`,
         `postgres`, `smtp`, `mailbox`, `stripe`, `invites`, ..., `console` for its pages and `console-health`);
-        LATCHKEY_KAFKA_PORT and so on say the same. `throughput` is for measurements: see KafkaServer."""
-        unknown = {*services, *(settings or {})} - set(SERVICES)
+        LATCHKEY_KAFKA_PORT and so on say the same. `interpreters` are the Pythons of services, by name, that are
+        installed in another environment than this one, as an older release is; databases are migrated by this one's
+        code all the same. `throughput` is for measurements: see KafkaServer."""
+        unknown = {*services, *(settings or {}), *(interpreters or {})} - set(SERVICES)
         if unknown:
             raise StackError(f"There is no service {', '.join(sorted(unknown))}.", f"There are: {', '.join(SERVICES)}.")
         unknown = {name for name in ports or {} if name not in _PORTS and owner_of_port(name) is None}
@@ -81,6 +84,7 @@ class Platform:
         self.folder = folder.absolute()
         self._names = list(services)
         self._settings = settings or {}
+        self._interpreters = interpreters or {}
         self._wanted_ports = _ports_of_environment() | dict(ports or {})
         self._throughput = throughput
         self._detached = detached
@@ -269,6 +273,7 @@ class Platform:
             env=self._env(service),
             folder=self.folder / "run",
             web_port=web[0] if web else None,
+            interpreter=self._interpreters.get(service),
             dies_with_us=not self._detached,
         )
         process.on_start = self._save

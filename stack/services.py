@@ -46,11 +46,12 @@ class ServiceProcess(ManagedProcess):
         env: Mapping[str, str],
         folder: Path,
         web_port: int | None = None,
+        interpreter: Path | None = None,
         dies_with_us: bool = True,
     ) -> None:
         """`name` tells the instances of a service apart; `port` is that of /livez, /readyz and /metrics; `env` is what
         the service is told; `folder` is where it runs, and where it writes nothing; `web_port` is where it serves
-        people, if it does."""
+        people, if it does; `interpreter` is the Python that runs it, if not this one."""
         super().__init__(name, log_path, dies_with_us=dies_with_us)
         self.service = service
         self.port = port
@@ -59,6 +60,8 @@ class ServiceProcess(ManagedProcess):
         """May be changed before a start."""
         if web_port is not None:
             self.env |= {"WEB_HOST": LOOPBACK, "WEB_PORT": str(web_port)}
+        self.interpreter = interpreter
+        """In whose environment the service is installed; None for this one. May be changed before a start."""
         self._folder = folder
 
     @property
@@ -77,7 +80,11 @@ class ServiceProcess(ManagedProcess):
         require_free(self.port, self.name if self.web_port is None else f"{self.name} (health)")
         if self.web_port is not None:
             require_free(self.web_port, self.name)
-        return Launch([sys.executable, "-m", self.service], env=python_environment() | self.env, folder=self._folder)
+        env = python_environment() | self.env
+        if self.interpreter is not None:
+            env.pop("PYTHONPATH", None)  # These are the packages of this Python.
+        command = [str(self.interpreter or sys.executable), "-m", self.service]
+        return Launch(command, env=env, folder=self._folder)
 
     def _is_ready(self) -> bool:
         return answers_ok(self.port, "/readyz")
