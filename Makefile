@@ -72,6 +72,9 @@ settings: $(DEMO) ## Write the page of all settings (docs/settings.md)
 acls: $(DEMO) ## Write the page of who may do what at Kafka (docs/kafka-acls.md)
 	@$(RUN) tools/kafka_acls.py
 
+acls: $(DEMO) ## Write the page of who may do what at Kafka (docs/kafka-acls.md)
+	@$(RUN) tools/kafka_acls.py
+
 chart: $(DEV) ## Check the Helm chart with Helm, kube-score, Kubernetes' schemas and yamllint (needs Go the first time)
 	@$(RUN) -m pytest --quiet -m chart tests/chart
 

@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ class Rendered:
 
     text: str
 
-    @property
+    @cached_property
     def objects(self) -> list[Object]:
         return [document for document in yaml.safe_load_all(self.text) if document]
 
