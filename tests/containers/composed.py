@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import leftovers
-from contained import ROOT, Databases
+from contained import ROOT, TAG, Databases
 from docker import DockerClient
 
 from stack.mailbox.server import MailboxServer
@@ -36,15 +36,15 @@ class Composed:
     """Up as a context manager; at the end nothing of it is left, its volumes included."""
 
     def __init__(
-        self, engine: DockerClient, project: str, folder: Path, files: Sequence[str] = (), *, tag: str | None = None
+        self, engine: DockerClient, project: str, folder: Path, files: Sequence[str] = (), *, tag: str = TAG
     ) -> None:
         """`files` are further ones, beside docker-compose.yml; `folder` is for what is kept on this machine; `tag` is
-        that of the images, where it is not LATCHKEY_TAG."""
+        that of the images."""
         self._engine = engine
         self._project = project
         self._folder = folder
         self._files = ("docker-compose.yml", *files)
-        self._tag = {"LATCHKEY_TAG": tag} if tag else {}
+        self._tag = tag
         self._ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
 
     @property
@@ -109,7 +109,8 @@ class Composed:
 
     def _compose(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         files = [f"--file={file}" for file in self._files]
-        env = os.environ | self._tag | {f"LATCHKEY_{name}_PORT": str(port) for name, port in self._ports.items()}
+        ports = {f"LATCHKEY_{name}_PORT": str(port) for name, port in self._ports.items()}
+        env = os.environ | ports | {"LATCHKEY_TAG": self._tag}
         command = ["docker", "compose", f"--project-name={self._project}", *files, *arguments]
         return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 

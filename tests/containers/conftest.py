@@ -12,14 +12,12 @@ import docker
 import docker.errors
 import leftovers
 import pytest
-from contained import ROOT, ContainedPlatform
+from contained import ROOT, TAG, ContainedPlatform
 from docker import DockerClient
 
 from stack.client import Client
 from stack.services import SERVICES
 
-TAG = os.environ.setdefault("LATCHKEY_TAG", "test")
-"""Of the images that are built and tested."""
 _NO_ENGINE = "There is no Docker engine on this machine (`docker info` says more)."
 _SIZES = pytest.StashKey[dict[str, int]]()
 
@@ -48,7 +46,8 @@ def _connected() -> DockerClient | None:
 @pytest.fixture(scope="session")
 def images(engine: DockerClient, request: pytest.FixtureRequest) -> dict[str, str]:
     """The tags of the images, which are built now, by name."""
-    built = subprocess.run([sys.executable, "tools/images.py"], cwd=ROOT, capture_output=True, text=True, check=False)
+    build, env = [sys.executable, "tools/images.py"], os.environ | {"LATCHKEY_TAG": TAG}
+    built = subprocess.run(build, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stdout + built.stderr
     tags = {name: f"latchkey/{name}:{TAG}" for name in (*SERVICES, "stand-ins")}
     request.config.stash[_SIZES] = {tag: engine.images.get(tag).attrs["Size"] for tag in tags.values()}

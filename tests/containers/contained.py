@@ -2,6 +2,7 @@
 ours. Each can be taken away, and comes back with what it had."""
 
 import http.client
+import os
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,8 @@ from stack.stripe.keys import StripeKeys
 from stack.stripe.server import StripeServer
 
 ROOT = Path(__file__).resolve().parents[2]
+TAG = os.environ.get("LATCHKEY_TAG", "test")
+"""Of the images that are built and tested."""
 WITHIN = 60.0
 """Seconds in which a container must be ready."""
 DRAINED_WITHIN = 15.0
