@@ -7,7 +7,7 @@ import structlog
 
 from postroom.settings import ServiceSettings
 
-_QUIET = ("aiokafka", "faststream", "sqlalchemy", "alembic", "uvicorn", "asyncio", "urllib3")
+_QUIET = ("aiokafka", "faststream", "sqlalchemy", "alembic", "uvicorn", "asyncio", "urllib3", "opentelemetry")
 
 
 def configure_logging(settings: ServiceSettings, service: str) -> None:

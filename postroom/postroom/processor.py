@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
 
@@ -139,13 +140,13 @@ class Processor(Generic[W]):
         since what was not committed will be fetched again."""
         now = self._clock()
         items = [item for record in records if (item := self._read(record, now.date())) is not None]
-        self._metrics.fetched(Counter(record.topic for record in records).items())
+        self._metrics.fetched(Counter(map(attrgetter("topic"), records)).items())
         if not items:
             return
         tracer = tracing.tracer()
         with tracer.polled([item.record for item in items]) if tracer else _UNTRACED:
             await self._process(items, time.monotonic() + self._give_back_after.total_seconds())
-        age = self._clock().timestamp() - min(record.timestamp for record in records) / 1000
+        age = self._clock().timestamp() - min(map(attrgetter("timestamp"), records)) / 1000
         self._metrics.message_age.observe(max(0.0, age))
 
     async def resume(self, limit: int = 500) -> int:
@@ -320,8 +321,11 @@ class Processor(Generic[W]):
             )
             decisions: Iterable[Decision]
             try:
-                with traces.within(item.record) if traces else _UNTRACED:
+                if traces is None:
                     decisions = self._handle(received, working_set, context, tally)
+                else:
+                    with traces.within(item.record):
+                        decisions = self._handle(received, working_set, context, tally)
             except Deferred:
                 deferrals.append(_deferral(item, arrived_at, now))
                 tally.outcomes.append((received, Outcome.DEFERRED))

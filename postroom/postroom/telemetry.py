@@ -9,8 +9,9 @@ below `process`. A batch has messages of many traces: it has a span of its own, 
 
 import os
 import re
+import threading
 import time
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
@@ -46,6 +47,8 @@ _ABOUT = {
 }
 """What a span tells of the headers of a message."""
 _LONGEST_VALUE = 200
+_END_WITHIN = 3.0
+"""Seconds."""
 
 
 def otlp_provider(service: str) -> TracerProvider:
@@ -59,7 +62,7 @@ def otlp_provider(service: str) -> TracerProvider:
             "service.instance.id": str(uuid4()),
         }
     )
-    provider = TracerProvider(resource=resource)
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return provider
 
@@ -91,9 +94,12 @@ class Tracer:
         self._provider = provider
         self._tracer = provider.get_tracer("postroom")
 
-    def shutdown(self) -> None:
-        """Sends what has not been sent yet."""
-        self._provider.shutdown()
+    def shutdown(self, within: float = _END_WITHIN) -> None:
+        """Sends what has not been sent yet, for so many seconds at most: the SDK would wait half a minute for a
+        collector that is away, and an orchestrator does not."""
+        ending = threading.Thread(target=self._provider.shutdown, daemon=True)
+        ending.start()
+        ending.join(within)
 
     def current(self) -> str | None:
         """The traceparent of the span that the caller works in."""
@@ -142,7 +148,7 @@ class Tracer:
             "poll",
             OtelContext(),
             kind=SpanKind.CONSUMER,
-            links=_links([parent for record in records if (parent := _header(record.headers, "traceparent"))]),
+            links=_links([parent for record in records if (parent := _traceparent_in(record.headers))]),
             attributes=_messaging("poll", "receive") | {"messaging.batch.message_count": len(records)},
         )
         try:
@@ -165,7 +171,7 @@ class Tracer:
         """The relay has sent these, beginning at `began`, nanoseconds since 1970."""
         now = time.time_ns()
         for record, error in zip(records, errors, strict=False):
-            parent = _header(record.headers, "traceparent")
+            parent = _traceparent_in(record.headers)
             if parent is None:
                 continue
             span = self._tracer.start_span(
@@ -258,7 +264,7 @@ def add_trace_ids(_logger: object, _method: str, event: MutableMapping[str, Any]
 
 
 def _process_span(tracer: trace.Tracer, reader: str, record: Record) -> trace.Span:
-    parent = _header(record.headers, "traceparent")
+    parent = _traceparent_in(record.headers)
     where: dict[str, str | int | bool] = {
         "messaging.consumer.group.name": reader,
         "messaging.destination.partition.id": str(record.partition),
@@ -282,13 +288,19 @@ def _messaging(name: str, kind: str, topic: str | None = None) -> dict[str, str 
 
 
 def _about(headers: Headers) -> dict[str, str | int | bool]:
-    found: Mapping[str, str | None] = {name: _header(headers, name) for name in _ABOUT}
-    return {attribute: value for name, value in found.items() if value for attribute in _ABOUT[name]}
+    about: dict[str, str | int | bool] = {}
+    for name, value in headers:
+        if name in _ABOUT and (text := _text(value)):
+            about.update(dict.fromkeys(_ABOUT[name], text))
+    return about
 
 
-def _header(headers: Headers, name: str) -> str | None:
-    """The value of the last header of that name, if it is short text."""
-    value = next((value for each, value in reversed(headers) if each == name), None)
+def _traceparent_in(headers: Headers) -> str | None:
+    return next((_text(value) for name, value in reversed(headers) if name == "traceparent"), None)
+
+
+def _text(value: bytes | None) -> str | None:
+    """Of a header, if it is short text."""
     if value is None or len(value) > _LONGEST_VALUE:
         return None
     try:

@@ -3,11 +3,13 @@ it says what it said before there were any."""
 
 import asyncio
 import logging
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler
@@ -191,6 +193,22 @@ async def test_a_traceparent_that_is_none_begins_a_trace(room: ToyRoom, told: To
 
     (handled,) = told.spans("process")
     assert handled.parent is None
+
+
+def test_a_collector_that_does_not_answer_holds_up_no_stop() -> None:
+    released = threading.Event()
+
+    class Stuck(SpanProcessor):
+        def shutdown(self) -> None:
+            released.wait()
+
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(Stuck())
+    began = time.monotonic()
+    Tracer(provider).shutdown(within=0.05)
+    took = time.monotonic() - began
+    released.set()
+    assert took < 10, "the SDK by itself would wait for ever"
 
 
 async def test_lines_of_the_log_name_the_trace(told: Told) -> None:
