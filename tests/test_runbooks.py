@@ -2,8 +2,7 @@
 
 import re
 import shlex
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 import yaml
+from pages_for_operators import FOLDER, PAGES, RUNBOOKS, SERVICES, blocks, sql_about, with_values
 
 from contracts import (
     ACCOUNTS_PROFILES,
@@ -31,51 +31,9 @@ from postroom.migrations import migrate
 from postroom.record import StoredRecord
 from postroom.relay import PostgresOutbox
 
-FOLDER = Path(__file__).resolve().parent.parent / "docs"
-RUNBOOKS = sorted((FOLDER / "runbooks").glob("*.md"))
-PAGES = [*RUNBOOKS, FOLDER / "operations.md"]
-SERVICES = ("invites", "membership", "billing", "notifier", "console")
 ONE_SCREEN = 70
 """Lines."""
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Block:
-    """What stands between two fences of a page."""
-
-    page: str
-    language: str
-    text: str
-
-    @property
-    def services(self) -> tuple[str, ...]:
-        """In whose databases it is to be run, as its first line says."""
-        whose = re.match(r"-- in the database of (every service|\w+)\n", self.text)
-        assert whose, f"{self.page}: a block of SQL does not say in whose database"
-        return SERVICES if whose[1] == "every service" else (whose[1],)
-
-
-def blocks(language: str) -> Iterator[Block]:
-    for page in PAGES:
-        for found in re.finditer(r"^```(\w+)\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
-            if found[1] == language:
-                yield Block(page.name, found[1], found[2])
-
-
-def sql_about(runbook: str, service: str, *words: str) -> str:
-    """The one block of a runbook for a service's database that has these words."""
-    [block] = [
-        each
-        for each in blocks("sql")
-        if each.page == f"{runbook}.md" and each.services == (service,) and all(word in each.text for word in words)
-    ]
-    return block.text
-
-
-def with_values(sql: str, **values: object) -> str:
-    """psql's variables, filled in; those that are not given with an id that nobody has."""
-    return re.sub(r":'(\w+)'", lambda name: f"'{values.get(name[1], UUID(int=0))}'", sql)
 
 
 @pytest.fixture
