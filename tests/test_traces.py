@@ -65,7 +65,10 @@ async def test_a_click_and_all_that_follows_is_one_trace_that_names_nobody(platf
             await owner.browser.invite(organization_id, invitee.address)
             code = await people.letters.link_code(invitee.address)
             await _click(platform, code, invitee.browser.cookies)
-            spans = await _until_written_to(collector, code)
+            spans = await _until_written_to(collector)
+            card_id = await asyncio.to_thread(platform.stripe.payment_method, "4242424242424242")
+            await owner.browser.set_card(card_id, organization_id)
+            paid = await _until(collector, "pay card")
             secrets = [
                 code,
                 PASSWORD,
@@ -75,6 +78,7 @@ async def test_a_click_and_all_that_follows_is_one_trace_that_names_nobody(platf
                 invitee.address,
                 owner.name,
                 f"Example Org {people.tag}",
+                card_id,
             ]
 
     click = next(span for span in spans if span.name == "GET /org-invite/{code}/" and not span.parent_id)
@@ -93,6 +97,13 @@ async def test_a_click_and_all_that_follows_is_one_trace_that_names_nobody(platf
         ("membership", "create membership.events", "notifier", "process membership.events"),
         ("notifier", "create notifier.events", "console", "process notifier.events"),
     }
+
+    asked = next(span for span in collector.spans() if span.trace_id == paid.trace_id and not span.parent_id)
+    assert (asked.service, asked.attributes["http.route"]) == (
+        "console",
+        "/api/v1/organizations/{organization_id}/card",
+    )
+    assert paid.service == "billing"
 
     everything = b"\n".join(collector.bodies)
     assert b"io.carolinacloud.invitation.accepted.v1" in everything, "the search would find it, where it is"
@@ -140,7 +151,19 @@ async def _click(platform: Platform, code: str, cookies: dict[str, str]) -> None
         assert (answer.status_code, answer.headers["location"]) == (303, "/dashboard")
 
 
-async def _until_written_to(collector: Collector, code: str) -> list[Span]:
+async def _until(collector: Collector, name: str) -> Span:
+    """The first span of that name."""
+    deadline = time.monotonic() + 30
+    while True:
+        spans = collector.spans()
+        if found := next((span for span in spans if span.name == name), None):
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"There is no {name}, but {sorted({span.name for span in spans})}.")
+        await asyncio.sleep(0.1)
+
+
+async def _until_written_to(collector: Collector) -> list[Span]:
     """The spans, when both letters about the new member are known to have been sent."""
     deadline = time.monotonic() + 30
     while True:
