@@ -16,6 +16,8 @@ from postroom.database import async_url
 from postroom.tables import postroom_metadata
 
 _ONE_AT_A_TIME = sa.text("SELECT pg_advisory_xact_lock(hashtextextended('postroom migrations', 0))")
+# Whoever comes after a statement that waits for a table waits behind it: a migration gives way to the running service.
+_NO_LONG_WAIT = sa.text("SET LOCAL lock_timeout = '5s'")
 
 
 def create_postroom_tables(op: Any) -> None:
@@ -34,13 +36,15 @@ def drop_postroom_tables(op: Any) -> None:
 
 def run_migrations(metadata: sa.MetaData) -> None:
     """The whole of a service's `migrations/env.py`: runs what Alembic was asked for, in one transaction; of several
-    processes that start at once one migrates and the others wait."""
+    processes that start at once one migrates and the others wait. It fails, and nothing has changed, where somebody
+    holds a table for longer than five seconds."""
     connection = context.config.attributes["connection"]
     context.configure(
         connection=connection, target_metadata=[metadata, postroom_metadata], transaction_per_migration=False
     )
     with context.begin_transaction():
         connection.execute(_ONE_AT_A_TIME)
+        connection.execute(_NO_LONG_WAIT)
         context.run_migrations()
 
 
