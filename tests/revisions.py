@@ -4,6 +4,7 @@ import io
 import shutil
 import subprocess
 import tarfile
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -29,14 +30,17 @@ def source_of(revision: str) -> Path:
     folder = KEPT / _commit(revision)
     source = folder / "source"
     if not source.exists():
-        unfinished = folder / "unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(dir=folder))
         archive = subprocess.run(
             ["git", "archive", "--format=tar", folder.name, *_SOURCE], cwd=ROOT, capture_output=True, check=True
         )
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
             tar.extractall(unfinished, filter="data")
-        unfinished.rename(source)
+        try:
+            unfinished.rename(source)
+        except OSError:  # Another process was quicker.
+            shutil.rmtree(unfinished)
     return source
 
 

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from check_migrations import migrate_as_it_was, refusals, schema_of
+from revisions import last_release, source_of
 from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -67,3 +69,20 @@ async def test_a_new_database_is_behind(service: str, database_url: str) -> None
     async with engine.connect() as connection:
         assert await is_behind(service, connection)
     await engine.dispose()
+
+
+async def test_the_last_release_can_live_with_what_is_new(service: str, database_url: str) -> None:
+    assert await refusals(service, database_url, source_of(last_release())) == []
+
+
+async def test_a_database_of_the_last_release_becomes_the_same_as_a_new_one(
+    service: str, migrated: AsyncEngine, make_database: Callable[[], str]
+) -> None:
+    url = make_database()
+    migrate_as_it_was(service, url, source_of(last_release()))
+    await migrate(service, url)
+    upgraded = create_async_engine(async_url(url))
+    async with upgraded.connect() as older, migrated.connect() as newer:
+        assert await older.run_sync(schema_of) == await newer.run_sync(schema_of)
+        assert (await older.execute(_DETAILS)).scalars().all() == (await newer.execute(_DETAILS)).scalars().all()
+    await upgraded.dispose()
