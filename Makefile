@@ -28,11 +28,11 @@ down: $(DEMO) ## Stop what `make up` started
 status: $(DEMO) ## Say what runs, and where
 	@$(RUN) -m stack status
 
-test: $(DEV) ## Run everything that must pass: format, lint, types, import rules, all tests, also on the real platform
+test: $(DEV) ## Run everything that must pass, the quick things first; what needs a tool that is missing says so
 	@$(RUN) tests/run.py
 
-test-fast: $(DEV) ## The same without the tests that start Kafka
-	@$(RUN) tests/run.py format lint types imports tests
+test-fast: $(DEV) ## The same without what starts Kafka
+	@$(RUN) tests/run.py format lint types imports tests services
 
 lint: $(DEV) ## Check format, lint and import rules
 	@$(RUN) tests/run.py format lint imports
@@ -68,9 +68,6 @@ schemas: $(DEV) ## Write what is made from the messages: JSON Schemas, docs/even
 
 settings: $(DEMO) ## Write the page of all settings (docs/settings.md)
 	@$(RUN) tools/settings_table.py
-
-acls: $(DEMO) ## Write the page of who may do what at Kafka (docs/kafka-acls.md)
-	@$(RUN) tools/kafka_acls.py
 
 acls: $(DEMO) ## Write the page of who may do what at Kafka (docs/kafka-acls.md)
 	@$(RUN) tools/kafka_acls.py

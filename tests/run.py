@@ -31,10 +31,14 @@ BUDGET = 900
 GRACE = 5
 """Seconds in which processes of a stage that has ended may still be ending."""
 
-PACKAGES = ("contracts", "postroom", "invites", "membership", "billing", "notifier", "console", "stack")
+SERVICES = ("invites", "membership", "billing", "notifier", "console")
+PACKAGES = ("contracts", "postroom", *SERVICES, "stack", "testdatabases", "audit")
 """The importable packages, which mypy takes by name."""
-OTHER_CODE = ("conftest.py", "bench", "tools")
-TEST_FOLDERS = ("contracts/tests", "postroom/tests", "services/*/tests", "tests", "tests/*")
+OTHER_CODE = ("conftest.py", "bench", "tools", "deploy")
+SHARED_TESTS = ("contracts/tests", "postroom/tests", "examples/audit/tests", "tests")
+PROGRAMS = ("examples/subscribers/python-*/*.py",)
+"""Each stands alone, and some have the same name."""
+TEST_FOLDERS = ("contracts/tests", "postroom/tests", "services/*/tests", "examples/audit/tests", "tests", "tests/*")
 """Each is a world of its own, with its own conftest.py, and is put on the path, as pytest does."""
 
 
@@ -99,18 +103,38 @@ def all_stages() -> dict[str, Stage]:
     python = sys.executable
     pytest = [python, "-m", "pytest", "--quiet", "--tb=short", "--durations=10", "--durations-min=1"]
     packages = [argument for package in PACKAGES for argument in ("-p", package)]
+    programs = sorted([str(path)] for pattern in PROGRAMS for path in ROOT.glob(pattern))
+    elsewhere = "not browser and not examples and not mixed and not chart and not containers"
     stages = (
         Stage("format", "Format", ([python, "-m", "ruff", "format", "--check", "."],)),
         Stage("lint", "Lint", ([python, "-m", "ruff", "check", "."],)),
         Stage(
-            "types", "Types", tuple([python, "-m", "mypy", *code] for code in (packages, OTHER_CODE, *test_folders()))
+            "types",
+            "Types",
+            tuple([python, "-m", "mypy", *code] for code in (packages, OTHER_CODE, *programs, *test_folders())),
         ),
         Stage("imports", "Import rules", ([str(Path(python).with_name("lint-imports")), "--no-cache"],)),
-        # On all cores: these tests share nothing but the PostgreSQL of their own process.
-        Stage("tests", "Tests", ([*pytest, "-n", "auto", "-m", "not platform and not browser"],), live=True),
+        # On all cores: these tests share nothing but the PostgreSQL of their own process. Those of the services run
+        # where there is nothing but what each of them declares.
+        Stage(
+            "tests",
+            "Tests",
+            ([*pytest, "-n", "auto", "-m", f"not platform and {elsewhere}", *SHARED_TESTS],),
+            live=True,
+        ),
+        Stage("services", "Each service alone", ([python, "tests/independence.py"],), live=True),
         Stage("mechanisms", "Safety mechanisms, taken away one by one", ([python, "tests/prove_mechanisms.py"],)),
-        Stage("platform", "Tests on the real platform", ([*pytest, "-m", "platform and not browser"],), live=True),
-        Stage("browser", "Tests in a real browser", ([*pytest, "-rs", "-m", "browser"],), live=True),
+        Stage("platform", "Tests on the real platform", ([*pytest, "-m", f"platform and {elsewhere}"],), live=True),
+        Stage("browser", "Tests in a real browser", ([*pytest, "-rs", "-m", "browser", "tests/browser"],), live=True),
+        Stage(
+            "examples",
+            "Subscribers in other languages",
+            ([*pytest, "-rs", "-m", "examples", "tests/examples"],),
+            live=True,
+        ),
+        Stage("mixed", "Each service at the last release", ([python, "tests/mixed.py"],), live=True),
+        Stage("chart", "The Helm chart", ([*pytest, "-rs", "-m", "chart", "tests/chart"],), live=True),
+        Stage("containers", "In containers", ([*pytest, "-rs", "-m", "containers", "tests/containers"],), live=True),
     )
     return {stage.name: stage for stage in stages}
 
