@@ -19,6 +19,8 @@ from stack.client import Client
 from stack.services import SERVICES
 
 _NO_ENGINE = "There is no Docker engine on this machine (`docker info` says more)."
+_BUILT_WITHIN = 1200
+"""Seconds. With nothing in the engine's cache it takes one minute, where nobody else wants the processors."""
 _SIZES = pytest.StashKey[dict[str, int]]()
 
 
@@ -47,7 +49,7 @@ def _connected() -> DockerClient | None:
 def images(engine: DockerClient, request: pytest.FixtureRequest) -> dict[str, str]:
     """The tags of the images, which are built now, by name."""
     build, env = [sys.executable, "tools/images.py"], os.environ | {"LATCHKEY_TAG": TAG}
-    built = subprocess.run(build, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    built = subprocess.run(build, cwd=ROOT, env=env, capture_output=True, text=True, timeout=_BUILT_WITHIN, check=False)
     assert built.returncode == 0, built.stdout + built.stderr
     tags = {name: f"latchkey/{name}:{TAG}" for name in (*SERVICES, "stand-ins")}
     request.config.stash[_SIZES] = {tag: engine.images.get(tag).attrs["Size"] for tag in tags.values()}

@@ -22,7 +22,7 @@ from stack.ports import LOOPBACK
 from stack.services import SERVICES
 from stack.story import Story
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(420, func_only=True)]
 
 THREE = "compose.kafka3.yml"
 JOBS = ("secrets", "topics", *(f"{service}-migrations" for service in SERVICES))

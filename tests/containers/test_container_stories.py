@@ -8,7 +8,7 @@ from telling import Silence
 from stack.client import Client
 from stack.story import Story
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(300, func_only=True)]
 
 
 async def test_people_sign_up_invite_accept_and_pay(contained: ContainedPlatform, client: Client) -> None:

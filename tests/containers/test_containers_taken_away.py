@@ -9,7 +9,7 @@ from crowd import Crowd, audit
 from stack.client import Client
 from stack.services import SERVICES
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(240, func_only=True)]
 
 
 @pytest.mark.parametrize("name", [*SERVICES, "kafka", "postgres", "mailbox"])

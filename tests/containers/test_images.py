@@ -10,7 +10,7 @@ from docker import DockerClient
 
 from stack.services import SERVICES
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(300, func_only=True)]
 
 _MOST = 320_000_000
 """Bytes; they have about 270 million, of which the base image is 150 million."""
