@@ -12,6 +12,7 @@ Environments are kept in `.latchkey/independence/`, and made anew where what the
 pytest; with --junit-xml=PATH, all reports are put together there. The exit code is 1 where a service failed.
 """
 
+import base64
 import os
 import shutil
 import signal
@@ -42,19 +43,19 @@ SHARED = ("contracts", "postroom")
 PATIENCE = 60.0
 """Seconds in which a process must start, or end."""
 
-_KEY = "a2V5LWZvci10ZXN0cy1hbG9uZS0zMi1ieXRlcy1sb25n"
+_LINK_KEY, _ACCOUNTS_KEY = (base64.urlsafe_b64encode(bytes([number]) * 32).decode() for number in (1, 2))
 SETTINGS = {
-    "invites": {"LINK_KEY": _KEY},
+    "invites": {"LINK_KEY": _LINK_KEY},
     "membership": {},
     "billing": {},
     "notifier": {
-        "LINK_KEY": _KEY,
-        "ACCOUNTS_KEY": _KEY,
+        "LINK_KEY": _LINK_KEY,
+        "ACCOUNTS_KEY": _ACCOUNTS_KEY,
         "CONSOLE_URL": "https://console.example.com",
         "SMTP_HOST": LOOPBACK,
         "MAIL_FROM": "invitations@example.com",
     },
-    "console": {"ACCOUNTS_KEY": _KEY, "CONSOLE_URL": "https://console.example.com"},
+    "console": {"ACCOUNTS_KEY": _ACCOUNTS_KEY, "CONSOLE_URL": "https://console.example.com"},
 }
 """What each service must be told, beside where Kafka and its database are."""
 

@@ -10,7 +10,8 @@ from console import changes
 
 ORGANIZATION, OTHER = UUID(int=1), UUID(int=2)
 _END_LISTENERS = text(
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'console changes'"
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE application_name = 'console changes' AND datname = current_database()"
 )
 
 

@@ -53,6 +53,7 @@ def number(n: int) -> UUID:
 
 ACME, GLOBEX = number(0xA), number(0xB)
 OLGA, OSCAR, ANNA, MAX, EVE = (number(0xC0 + n) for n in range(5))
+_WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
 class Counter:
@@ -327,7 +328,7 @@ async def both(counter: Counter, first: Message, second: Message) -> tuple[list[
 
 async def until_somebody_waits_for_a_lock(counter: Counter) -> None:
     async with asyncio.timeout(10):
-        while not await counter.rows("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
+        while not await counter.rows(_WAITING):
             await asyncio.sleep(0)
 
 
