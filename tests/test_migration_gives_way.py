@@ -40,6 +40,7 @@ async def migrate_to(version: str, database_url: str) -> None:
         command.upgrade(config, version)
 
     engine = create_async_engine(async_url(database_url))
-    async with engine.begin() as connection:
+    async with engine.connect() as connection:
         await connection.run_sync(upgrade)
+        await connection.commit()
     await engine.dispose()

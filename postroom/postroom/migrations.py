@@ -1,6 +1,7 @@
 """Alembic for a service: its own tables and postroom's, in one history."""
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from postroom.database import async_url
 from postroom.tables import postroom_metadata
 
-_ONE_AT_A_TIME = sa.text("SELECT pg_advisory_xact_lock(hashtextextended('postroom migrations', 0))")
+_LOCK = sa.text("SELECT pg_try_advisory_lock(hashtextextended('postroom migrations', 0))")
+_UNLOCK = sa.text("SELECT pg_advisory_unlock(hashtextextended('postroom migrations', 0))")
+_PAUSE = 0.1
+"""Seconds between two looks whether the other process has migrated."""
 # Whoever comes after a statement that waits for a table waits behind it: a migration gives way to the running service.
 _NO_LONG_WAIT = sa.text("SET LOCAL lock_timeout = '5s'")
 
@@ -35,17 +39,31 @@ def drop_postroom_tables(op: Any) -> None:
 
 
 def run_migrations(metadata: sa.MetaData) -> None:
-    """The whole of a service's `migrations/env.py`: runs what Alembic was asked for, in one transaction; of several
-    processes that start at once one migrates and the others wait. It fails, and nothing has changed, where somebody
-    holds a table for longer than five seconds."""
+    """The whole of a service's `migrations/env.py`: runs what Alembic was asked for, in one transaction, which an
+    `autocommit_block` of a migration cuts in two; of several processes that start at once one migrates and the others
+    wait. It fails, and nothing of the transaction has changed, where somebody holds a table for longer than five
+    seconds."""
     connection = context.config.attributes["connection"]
     context.configure(
         connection=connection, target_metadata=[metadata, postroom_metadata], transaction_per_migration=False
     )
-    with context.begin_transaction():
-        connection.execute(_ONE_AT_A_TIME)
-        connection.execute(_NO_LONG_WAIT)
-        context.run_migrations()
+    _wait_for_turn(connection)
+    try:
+        with context.begin_transaction():
+            connection.execute(_NO_LONG_WAIT)
+            context.run_migrations()
+    finally:
+        connection.rollback()  # What is left of a transaction that has failed.
+        connection.execute(_UNLOCK)
+        connection.commit()
+
+
+def _wait_for_turn(connection: sa.Connection) -> None:
+    # Outside any transaction: an index that is made concurrently waits for all that are open, and so for whoever waits.
+    while not connection.execute(_LOCK).scalar_one():
+        connection.rollback()
+        time.sleep(_PAUSE)
+    connection.rollback()
 
 
 def alembic_config(package: str) -> Config:
