@@ -41,8 +41,8 @@ from postroom.database import is_outage
 PAGES = (sign_up, sign_in, passwords, account, dashboard, organization, usage, payment, top_up, live, invitation_link)
 
 
-def web_app(edge: Edge, registry: CollectorRegistry | None = None) -> Starlette:
-    """The application of one process. Its requests are counted in the registry."""
+def web_app(edge: Edge, counts: RequestCounts | None = None) -> Starlette:
+    """The application of one process. Without `counts`, nobody learns how many requests there were."""
     api = api_app(edge)
     app = Starlette(
         routes=[
@@ -58,7 +58,7 @@ def web_app(edge: Edge, registry: CollectorRegistry | None = None) -> Starlette:
             HTTPException: _http_error,
         },
         middleware=[
-            Middleware(Telemetry, counts=RequestCounts(registry or CollectorRegistry())),
+            Middleware(Telemetry, counts=counts or RequestCounts(CollectorRegistry())),
             Middleware(AccessLog),
             Middleware(SecurityHeaders, hsts=edge.settings.hsts),
             Middleware(Faults, answer=_fault),

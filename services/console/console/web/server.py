@@ -15,6 +15,7 @@ from console.settings import Settings
 from console.view.money_queries import MoneyView
 from console.view.queries import View
 from console.web.app import web_app
+from console.web.telemetry import RequestCounts
 from postroom import Room
 from postroom.health import EmbeddedServer, bind
 
@@ -34,7 +35,7 @@ class Web:
         """Requests, and the outcomes that they wait for, are counted in the registry."""
         self._settings = settings
         self._commands = CommandCounts(registry)
-        self._registry = registry
+        self._requests = RequestCounts(registry)
         self._listening = False
 
     def lacks(self) -> str | None:
@@ -48,7 +49,7 @@ class Web:
         listener = bind(settings.web_host, settings.web_port)
         edge = edge_of_process(settings, room, self._commands)
         server = EmbeddedServer(
-            web_app(edge, self._registry),
+            web_app(edge, self._requests),
             settings.web_host,
             settings.web_port,
             http="h11",
