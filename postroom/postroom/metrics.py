@@ -100,7 +100,9 @@ class Metrics:
             **labels,
         )
         self.last_commit = Gauge(
-            "last_commit_timestamp_seconds", "When this process has committed its last batch.", **labels
+            "last_commit_timestamp_seconds",
+            "When this process has committed its last batch of records from Kafka.",
+            **labels,
         )
         self.outages = Counter("outages", "Transactions that were tried again since the database was away.", **labels)
         self._consumer_lag = Gauge(
@@ -188,7 +190,6 @@ class Metrics:
     def committed(self, seconds: float) -> None:
         """A batch's transaction has taken so long."""
         self._processed.observe(seconds)
-        self.last_commit.set_to_current_time()
 
     def failed(self, seconds: float, error_type: str) -> None:
         """A batch's transaction has taken so long, for nothing."""

@@ -11,7 +11,6 @@ guilty one becomes a dead letter when it has failed often enough.
 """
 
 import asyncio
-import logging
 import random
 import time
 from collections import Counter
@@ -21,20 +20,20 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
-from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from postroom import tracing
 from postroom.database import is_outage
-from postroom.dead_letters import dead_letter, describe, where
+from postroom.dead_letters import dead_letter, describe
 from postroom.envelope import NotForUs, Reader, Received, Unreadable, write
 from postroom.handling import AnswerTo, Context, Decision, Deferred, Handler, Store
 from postroom.ids import identity_of_place
 from postroom.message import Message, Topic
 from postroom.metrics import Metrics, Outcome
 from postroom.record import OutgoingRecord, Record, StoredRecord
+from postroom.tally import Item, Tally, about, names_of
 from postroom.transaction import Deferral, Transaction, Transactions
 
 if TYPE_CHECKING:
@@ -58,23 +57,9 @@ class OutageLasts(Exception):
 class _HandlerFailed(Exception):
     """Says which message of a batch was being handled when a handler failed."""
 
-    def __init__(self, item: "_Item", error: Exception) -> None:
+    def __init__(self, item: Item, error: Exception) -> None:
         self.item = item
         self.error = error
-
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """A message on its way through the processor."""
-
-    received: Received | Unreadable
-    record: Record
-    forget_on: date
-    deferral: Deferral | None = None
-
-    @property
-    def message_id(self) -> UUID:
-        return self.received.message_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +127,13 @@ class Processor(Generic[W]):
         items = [item for record in records if (item := self._read(record, now.date())) is not None]
         self._metrics.fetched(Counter(map(attrgetter("topic"), records)).items())
         if not items:
+            self._metrics.last_commit.set_to_current_time()  # What is skipped is done with, too.
             return
         tracer = tracing.tracer()
-        with tracer.polled([item.record for item in items]) if tracer else _UNTRACED:
+        with tracer.polled(items) if tracer else _UNTRACED:
             await self._process(items, time.monotonic() + self._give_back_after.total_seconds())
+        # Not by each transaction: deferred messages may be taken up while the batches of Kafka are held up.
+        self._metrics.last_commit.set_to_current_time()
         age = self._clock().timestamp() - min(map(attrgetter("timestamp"), records)) / 1000
         self._metrics.message_age.observe(max(0.0, age))
 
@@ -158,7 +146,7 @@ class Processor(Generic[W]):
             await self._process(items, time.monotonic() + self._give_back_after.total_seconds())
         return len(items)
 
-    def _read(self, record: Record, today: date, deferral: Deferral | None = None) -> _Item | None:
+    def _read(self, record: Record, today: date, deferral: Deferral | None = None) -> Item | None:
         topic = self._topics[record.topic]
         keep = topic.retention + _KEEP_AFTER_RETENTION if topic.retention else _KEEP_OF_COMPACTED
         received: Received | Unreadable
@@ -170,12 +158,12 @@ class Processor(Generic[W]):
             if deferral is not None:
                 # It was deferred by code that reacted to it; this code does not, and it must not vanish.
                 gone = Unreadable(identity_of_place(record), "There is no reaction to this type any more.")
-                return _Item(gone, record, today + keep, deferral)
+                return Item(gone, record, today + keep, deferral)
             self._metrics.count(skipped.ce_type, Outcome.SKIPPED)
             return None
-        return _Item(received, record, today + keep, deferral)
+        return Item(received, record, today + keep, deferral)
 
-    async def _process(self, items: Sequence[_Item], deadline: float) -> None:
+    async def _process(self, items: Sequence[Item], deadline: float) -> None:
         try:
             await self._persist(items, deadline)
         except OutageLasts:
@@ -198,12 +186,11 @@ class Processor(Generic[W]):
             await self._process(items[:middle], deadline)
             await self._process(items[middle:], deadline)
 
-    async def _try_again(self, item: _Item, error: Exception, deadline: float) -> None:
+    async def _try_again(self, item: Item, error: Exception, deadline: float) -> None:
         """Handles a message that has failed once by itself, and makes it a dead letter when it has failed too often."""
-        ce_type = item.received.ce_type if isinstance(item.received, Received) else "unreadable"
         for attempt in range(2, self._attempts + 1):
-            self._metrics.count(ce_type, Outcome.RETRIED)
-            log.warning("message failed", attempt=attempt - 1, **_about(item, error))
+            self._metrics.count(item.ce_type, Outcome.RETRIED)
+            log.warning("message failed", attempt=attempt - 1, **about(item, error))
             await asyncio.sleep(_backoff(attempt, first=0.05, cap=1.0))
             try:
                 await self._persist([item], deadline)
@@ -216,7 +203,7 @@ class Processor(Generic[W]):
                 error = failure
         await self._persist([item], deadline, fault=error)
 
-    async def _persist(self, items: Sequence[_Item], deadline: float, fault: Exception | None = None) -> None:
+    async def _persist(self, items: Sequence[Item], deadline: float, fault: Exception | None = None) -> None:
         """Commits the items, however long the database is away (until `deadline`); with a `fault`, as dead letters."""
         attempt = 0
         while True:
@@ -234,9 +221,9 @@ class Processor(Generic[W]):
                 log.warning("database is away", wait_seconds=round(wait, 2), error=describe(error))
                 await asyncio.sleep(wait)
 
-    async def _commit(self, items: Sequence[_Item], fault: Exception | None) -> None:
+    async def _commit(self, items: Sequence[Item], fault: Exception | None) -> None:
         tracer = tracing.tracer()
-        traces = tracer.processing(self._reactions.name, [item.record for item in items]) if tracer else None
+        traces = tracer.processing(self._reactions.name, items) if tracer else None
         started = time.perf_counter()
         try:
             tally, deferrals = await self._transact(items, fault, traces)
@@ -247,17 +234,18 @@ class Processor(Generic[W]):
             if traces and guilty:
                 traces.fail(guilty.record, error_type)
             raise
-        self._report(tally, time.perf_counter() - started, traces)
+        self._metrics.committed(time.perf_counter() - started)
+        tally.report(self._metrics, traces)
         if deferrals:
             soonest = min(deferral.next_at for deferral in deferrals)
             self.deferred_at = soonest if self.deferred_at is None else min(self.deferred_at, soonest)
         self._on_commit()
 
     async def _transact(
-        self, items: Sequence[_Item], fault: Exception | None, traces: "Processing | None"
-    ) -> tuple["_Tally", Sequence[Deferral]]:
+        self, items: Sequence[Item], fault: Exception | None, traces: "Processing | None"
+    ) -> tuple[Tally, Sequence[Deferral]]:
         now = self._clock()
-        tally = _Tally()
+        tally = Tally()
         async with self._transactions.begin() as transaction:
             new = await self._claim(transaction, items, tally)
             readable = [item for item in new if isinstance(item.received, Received)] if fault is None else []
@@ -274,14 +262,14 @@ class Processor(Generic[W]):
             await transaction.defer(deferrals)
         return tally, deferrals
 
-    async def _claim(self, transaction: Transaction, items: Sequence[_Item], tally: "_Tally") -> list[_Item]:
+    async def _claim(self, transaction: Transaction, items: Sequence[Item], tally: Tally) -> list[Item]:
         """The items that nobody has handled yet, in their order."""
         fresh = {item.message_id: item.forget_on for item in items if item.deferral is None}
         claimed = await transaction.claim(list(fresh.items()))
         resumed = await transaction.resume(
             [item.deferral.id for item in items if item.deferral and item.deferral.id is not None]
         )
-        new: list[_Item] = []
+        new: list[Item] = []
         for item in items:
             if item.deferral is not None:
                 if item.deferral.id in resumed:
@@ -296,11 +284,11 @@ class Processor(Generic[W]):
     async def _decide(
         self,
         connection: AsyncConnection,
-        items: Sequence[_Item],
+        items: Sequence[Item],
         now: datetime,
         outgoing: list[OutgoingRecord],
         deferrals: list[Deferral],
-        tally: "_Tally",
+        tally: Tally,
         traces: "Processing | None",
     ) -> None:
         store = self._reactions.store
@@ -337,7 +325,7 @@ class Processor(Generic[W]):
         self._metrics.handler_duration.observe(time.perf_counter() - started)
         await store.save(connection, working_set)
 
-    def _handle(self, received: Received, working_set: W, context: Context, tally: "_Tally") -> Iterable[Decision]:
+    def _handle(self, received: Received, working_set: W, context: Context, tally: Tally) -> Iterable[Decision]:
         handler = self._reactions.handlers[type(received.message)]
         try:
             decisions = tuple(handler(received.message, working_set, context))
@@ -347,7 +335,7 @@ class Processor(Generic[W]):
             refusal: Any = error
             answer: Message = refusal.answer(received.message, received.ce_id)
             tally.outcomes.append((received, Outcome.REFUSED))
-            log.info("refused", reason=str(refusal.reason), **_names_of(received))
+            log.info("refused", reason=str(refusal.reason), **names_of(received))
             return (answer,)
         tally.outcomes.append((received, Outcome.HANDLED))
         return decisions
@@ -366,55 +354,13 @@ class Processor(Generic[W]):
                 traceparent=None if answer else received.traceparent,
             )
 
-    def _report(self, tally: "_Tally", seconds: float, traces: "Processing | None") -> None:
-        """After the commit: what did not commit has not happened."""
-        self._metrics.committed(seconds)
-        counts = Counter((received.ce_type, outcome) for received, outcome in tally.outcomes)
-        for (ce_type, outcome), number in counts.items():
-            self._metrics.count(ce_type, outcome, number)
-        if log.is_enabled_for(logging.DEBUG):
-            for received, outcome in tally.outcomes:
-                log.debug("message", outcome=outcome.value, **_names_of(received))
-        for item in tally.duplicates:
-            ce_type = item.received.ce_type if isinstance(item.received, Received) else "unreadable"
-            self._metrics.count(ce_type, Outcome.DUPLICATE)
-        for item, error in tally.dead:
-            ce_type = item.received.ce_type if isinstance(item.received, Received) else "unreadable"
-            self._metrics.count_dead_letter(ce_type, item.record.topic)
-            with traces.within(item.record) if traces else _UNTRACED:
-                log.error("message is a dead letter", **_about(item, error))
-        if traces:
-            _trace(tally, traces)
 
-
-class _Tally:
-    """What a transaction did, counted when it has committed."""
-
-    __slots__ = ("dead", "duplicates", "outcomes")
-
-    def __init__(self) -> None:
-        self.outcomes: list[tuple[Received, Outcome]] = []
-        self.duplicates: list[_Item] = []
-        self.dead: list[tuple[_Item, Exception]] = []
-
-
-def _trace(tally: _Tally, traces: "Processing") -> None:
-    """Ends the spans of what is committed."""
-    for received, outcome in tally.outcomes:
-        traces.end(received.record, outcome.value)
-    for item in tally.duplicates:
-        traces.end(item.record, Outcome.DUPLICATE.value)
-    for item, error in tally.dead:
-        traces.end(item.record, Outcome.DEAD_LETTERED.value, type(error).__qualname__)
-    traces.end_writing()
-
-
-def _received(item: _Item) -> Received:
+def _received(item: Item) -> Received:
     assert isinstance(item.received, Received)
     return item.received
 
 
-def _deferral(item: _Item, arrived_at: datetime, now: datetime) -> Deferral:
+def _deferral(item: Item, arrived_at: datetime, now: datetime) -> Deferral:
     attempts = item.deferral.attempts + 1 if item.deferral else 1
     record = item.record
     return Deferral(
@@ -437,20 +383,3 @@ def _deferral(item: _Item, arrived_at: datetime, now: datetime) -> Deferral:
 def _backoff(attempt: int, *, first: float, cap: float) -> float:
     """Seconds to wait before the next try: doubling, capped, and spread so that instances do not march in step."""
     return min(first * 2.0 ** min(attempt - 1, 16), cap) * random.uniform(0.5, 1.0)  # noqa: S311
-
-
-def _about(item: _Item, error: BaseException) -> dict[str, Any]:
-    record = item.record
-    about = {
-        "topic": record.topic,
-        "partition": record.partition,
-        "offset": record.offset,
-        "message_id": str(item.message_id),
-        "error": describe(error),
-        "where": where(error).splitlines()[-1:],
-    }
-    return about | _names_of(item.received) if isinstance(item.received, Received) else about
-
-
-def _names_of(received: Received) -> dict[str, Any]:
-    return {"type": received.ce_type, "id": received.ce_id, "correlation_id": received.correlation_id}

@@ -36,6 +36,7 @@ from opentelemetry.trace import (
 
 from postroom.metrics import release_of
 from postroom.record import Headers, OutgoingRecord, Record
+from postroom.tally import Item
 from postroom.tracing import Attributes, Kind
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
@@ -112,7 +113,9 @@ class Tracer:
         """See tracing.span."""
         with self._tracer.start_as_current_span(
             name,
-            _below(parent) if parent else None,
+            # A server begins a trace: where requests come one behind another on a connection, its library may begin
+            # the next in the context of the one before.
+            _below(parent) if parent else OtelContext() if kind == "server" else None,
             kind=_KINDS[kind],
             links=_links(links),
             attributes=attributes,
@@ -139,17 +142,17 @@ class Tracer:
     # --- messages
 
     @contextmanager
-    def polled(self, records: Sequence[Record]) -> Iterator[None]:
+    def polled(self, items: Sequence[Item]) -> Iterator[None]:
         """The block handles a batch. One record needs no span for that."""
-        if len(records) < 2:
+        if len(items) < 2:
             yield
             return
         span = self._tracer.start_span(
             "poll",
             OtelContext(),
             kind=SpanKind.CONSUMER,
-            links=_links([parent for record in records if (parent := _traceparent_in(record.headers))]),
-            attributes=_messaging("poll", "receive") | {"messaging.batch.message_count": len(records)},
+            links=_links([parent for item in items if (parent := _parent_of(item))]),
+            attributes=_messaging("poll", "receive") | {"messaging.batch.message_count": len(items)},
         )
         try:
             yield
@@ -159,9 +162,9 @@ class Tracer:
         finally:
             span.end()
 
-    def processing(self, reader: str, records: Sequence[Record]) -> "Processing":
+    def processing(self, reader: str, items: Sequence[Item]) -> "Processing":
         """A transaction begins that handles these."""
-        return Processing(self._tracer, reader, records)
+        return Processing(self._tracer, reader, items)
 
     def writing(self) -> "Writing":
         """A transaction begins that writes messages."""
@@ -216,9 +219,9 @@ class Writing:
 class Processing:
     """The `process` spans of the messages of one transaction, and the `create` spans of what it writes."""
 
-    def __init__(self, tracer: trace.Tracer, reader: str, records: Sequence[Record]) -> None:
+    def __init__(self, tracer: trace.Tracer, reader: str, items: Sequence[Item]) -> None:
         self._writing = Writing(tracer)
-        self._spans = {id(record): _process_span(tracer, reader, record) for record in records}
+        self._spans = {id(item.record): _process_span(tracer, reader, item) for item in items}
 
     def traceparent(self, record: Record) -> str | None:
         """What is done about the message later may go on from here."""
@@ -263,8 +266,8 @@ def add_trace_ids(_logger: object, _method: str, event: MutableMapping[str, Any]
     return event
 
 
-def _process_span(tracer: trace.Tracer, reader: str, record: Record) -> trace.Span:
-    parent = _traceparent_in(record.headers)
+def _process_span(tracer: trace.Tracer, reader: str, item: Item) -> trace.Span:
+    record, parent = item.record, _parent_of(item)
     where: dict[str, str | int | bool] = {
         "messaging.consumer.group.name": reader,
         "messaging.destination.partition.id": str(record.partition),
@@ -293,6 +296,10 @@ def _about(headers: Headers) -> dict[str, str | int | bool]:
         if name in _ABOUT and (text := _text(value)):
             about.update(dict.fromkeys(_ABOUT[name], text))
     return about
+
+
+def _parent_of(item: Item) -> str | None:
+    return item.traceparent or _traceparent_in(item.record.headers)
 
 
 def _traceparent_in(headers: Headers) -> str | None:

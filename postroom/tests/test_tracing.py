@@ -2,6 +2,7 @@
 it says what it said before there were any."""
 
 import asyncio
+import json
 import logging
 import threading
 import time
@@ -16,8 +17,9 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler
 from toy_service import COMMANDS, EVENTS, NOON, Deposit, Deposited, ToyRoom, Transfer, record_of
 
 from postroom import tracing
+from postroom.ids import uuid7
 from postroom.processor import Reactions
-from postroom.record import OutgoingRecord, Record
+from postroom.record import OutgoingRecord, Record, StoredRecord
 from postroom.redrive import redrive
 from postroom.relay import SendingFailed, relay_oldest
 from postroom.room import ServiceRoom
@@ -164,6 +166,15 @@ async def test_a_batch_is_linked_to_the_traces_of_its_messages(room: ToyRoom, to
     assert {_parent(span) for span in told.spans("process")} == {(TRACE, SPAN), (other.split("-")[1], SPAN)}
 
 
+async def test_a_structured_event_goes_on_with_the_trace_that_its_body_names(room: ToyRoom, told: Told) -> None:
+    await room.processor.process([_structured(uuid7()), _structured(uuid7())])
+
+    first, second = told.spans("process toy.commands")
+    (poll,) = told.spans("poll")
+    assert _parent(first) == _parent(second) == (TRACE, SPAN)
+    assert [f"{link.context.trace_id:032x}" for link in poll.links] == [TRACE, TRACE]
+
+
 async def test_what_a_worker_tells_goes_on_with_the_trace_that_it_works_for(room: ToyRoom, told: Told) -> None:
     with tracing.continued(PARENT), tracing.span("work", kind="client"):
         await _tell(room)
@@ -193,6 +204,16 @@ async def test_a_traceparent_that_is_none_begins_a_trace(room: ToyRoom, told: To
 
     (handled,) = told.spans("process")
     assert handled.parent is None
+
+
+async def test_a_request_begins_a_trace_wherever_it_is_taken_from_the_connection(told: Told) -> None:
+    """uvicorn begins the second of two that came at once in the context of the first."""
+    with tracing.span("GET", kind="server"), tracing.span("GET", kind="server"):
+        pass
+
+    second, first = told.spans("GET")
+    assert second.parent is None
+    assert _ids(second)[0] != _ids(first)[0]
 
 
 def test_a_collector_that_does_not_answer_holds_up_no_stop() -> None:
@@ -231,6 +252,19 @@ async def test_while_traces_are_off_the_header_is_derived_as_ever(room: ToyRoom)
         headers = dict(fact.headers)
         span = UUID((headers["ce_id"] or b"").decode()).hex[16:]
         assert headers["traceparent"] == f"00-{trace}-{span}-01".encode()
+
+
+def _structured(ce_id: UUID) -> StoredRecord:
+    event = {
+        "specversion": "1.0",
+        "id": str(ce_id),
+        "source": "/test",
+        "type": Deposit.ce_type,
+        "traceparent": PARENT,
+        "data": {"account_id": str(ALICE), "amount": 5},
+    }
+    headers = (("content-type", b"application/cloudevents+json"),)
+    return StoredRecord(COMMANDS.name, 0, 0, 0, str(ALICE).encode(), json.dumps(event).encode(), headers)
 
 
 async def _tell(room: ToyRoom) -> None:
