@@ -8,9 +8,11 @@ import tempfile
 import tomllib
 from pathlib import Path
 
-from environments import ROOT, build_wheels, check, install, new_environment
+from environments import ROOT, build_wheels, check, fingerprint, install, new_environment
 
 KEPT = ROOT / ".latchkey" / "revisions"
+_NOT_DECLARED = ("httpx",)
+"""What the billing of release 0.1.0 needs, and does not declare: without it, that release does not start alone."""
 _SOURCE = ("constraints.txt", "contracts", "postroom", "services")
 
 
@@ -48,7 +50,7 @@ def interpreter_of(revision: str) -> Path:
     """The Python of an environment that has contracts, postroom and every service as they were at a revision, with the
     dependencies that it was tested with. Raises UnknownRevision, or NotMade."""
     source = source_of(revision)
-    folder = source.parent / "environment"
+    folder = source.parent / f"environment-{fingerprint([Path(__file__)])}"
     python, made = folder / "bin" / "python", folder / "made"
     if not made.exists():
         print(f"Making an environment of {source.parent.name[:12]}", flush=True)
@@ -56,7 +58,7 @@ def interpreter_of(revision: str) -> Path:
         sources = [source / "contracts", source / "postroom", *sorted((source / "services").iterdir())]
         wheels = build_wheels(sources, source.parent / "wheels", constraints)
         new_environment(folder)
-        install(python, list(map(str, wheels)), constraints)
+        install(python, [*map(str, wheels), *_NOT_DECLARED], constraints)
         check(python)
         made.touch()
     return python
