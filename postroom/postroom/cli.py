@@ -10,6 +10,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from pydantic import SecretStr, ValidationError
+from pydantic_settings import SettingsError
 
 from postroom.faults import explain
 from postroom.kafka import client_options, create_admin, create_producer
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     try:
         settings = _KafkaOnly()
-    except ValidationError as error:
+    except (ValidationError, SettingsError) as error:
         sys.exit(f"The settings do not fit:\n{explain(_KafkaOnly, error)}")
     try:
         asyncio.run(options.run(settings, options))

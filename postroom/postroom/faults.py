@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+from pydantic_settings import SettingsError
 
 from postroom.settings import ServiceSettings
 
@@ -14,8 +15,11 @@ _AS_ALIKE = 0.8
 """How much of a name must be another's, from 0 to 1, to be taken for a slip of the pen."""
 
 
-def explain(settings: type[ServiceSettings], error: ValidationError) -> str:
+def explain(settings: type[ServiceSettings], error: ValidationError | SettingsError) -> str:
     """A line for each fault. No value is quoted, since it may be a secret, or have one in it."""
+    if isinstance(error, SettingsError):
+        # Of a file, the library says only which field it is for; what is wrong with it is in the error behind that.
+        return f"  {error.__cause__ if isinstance(error.__cause__, SettingsError) else error}"
     faults = error.errors(include_input=False, include_url=False, include_context=False)
     return "\n".join(f"  {_sentence(settings, fault)}" for fault in faults)
 

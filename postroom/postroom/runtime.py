@@ -12,6 +12,7 @@ import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from starlette.routing import BaseRoute
 
 from postroom.faults import explain
@@ -92,7 +93,7 @@ def run(name: str, settings: type[S], build: Callable[[S], Service[Any]]) -> Non
         sys.exit(f"usage: python -m {name} [serve | migrate]")
     try:
         read = settings()  # pydantic-settings fills it from the environment
-    except ValidationError as error:
+    except (ValidationError, SettingsError) as error:
         print(f"{name} cannot start, since its settings do not fit:\n{explain(settings, error)}", file=sys.stderr)
         sys.exit(2)
     configure_logging(read, name)

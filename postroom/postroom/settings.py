@@ -3,19 +3,41 @@
 import os
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, FilePath, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SecretsSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 _ADDRESS = re.compile(r"[^\s,:/]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
 """Of a broker; one of IPv6 stands in brackets."""
+
+
+class _SecretFiles(SecretsSettingsSource):
+    """The files of SECRETS_DIR. Raises SettingsError where there is no such folder, or where a file in it cannot be
+    read; what it says quotes nothing of them."""
+
+    def __call__(self) -> dict[str, Any]:
+        if self.secrets_dir is not None and not Path(str(self.secrets_dir)).expanduser().is_dir():
+            raise SettingsError("SECRETS_DIR: there is no such folder. Secrets are read from files in it.")
+        return super().__call__()
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        try:
+            return super().get_field_value(field, field_name)
+        except OSError as error:
+            why = error.strerror
+        except UnicodeDecodeError:
+            why = "it is not UTF-8"
+        raise SettingsError(f"{field_name.upper()}: the file in SECRETS_DIR cannot be read: {why}.")
 
 
 class ServiceSettings(BaseSettings):
@@ -39,7 +61,7 @@ class ServiceSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only when settings are read is it known where their files are."""
-        files = SecretsSettingsSource(settings_cls, secrets_dir=os.environ.get("SECRETS_DIR"))
+        files = _SecretFiles(settings_cls, secrets_dir=os.environ.get("SECRETS_DIR") or None)
         return init_settings, env_settings, files
 
     kafka_bootstrap_servers: str
@@ -74,9 +96,9 @@ class ServiceSettings(BaseSettings):
 
     otel_exporter_otlp_endpoint: str | None = None
     """Where traces are sent, by OTLP over HTTP: `http://collector:4318`. Without it there are none. OpenTelemetry's
-    other variables hold as they are documented there: OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, ..."""
-    otel_exporter_otlp_protocol: Literal["http/protobuf"] = "http/protobuf"
-    """How they are sent; there is no other way."""
+    other variables are read from the environment alone: OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, ..."""
+    otel_exporter_otlp_protocol: str = "http/protobuf"
+    """How traces are sent; while they are, there is no other way than `http/protobuf`."""
     otel_sdk_disabled: bool = False
     """Switches traces off, wherever they are sent."""
 
@@ -115,6 +137,12 @@ class ServiceSettings(BaseSettings):
         except ValueError:
             return value
 
+    @field_validator("otel_exporter_otlp_endpoint", "otel_exporter_otlp_protocol", "otel_sdk_disabled", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: Any, info: ValidationInfo) -> Any:
+        """As OpenTelemetry has it, for its variables."""
+        return cls.model_fields[info.field_name or ""].default if value == "" else value
+
     @field_validator("kafka_bootstrap_servers")
     @classmethod
     def _are_addresses(cls, value: str) -> str:
@@ -128,6 +156,12 @@ class ServiceSettings(BaseSettings):
         if not _names_a_database(value.get_secret_value()):
             raise ValueError("it is no URL of a PostgreSQL database")
         return value
+
+    @model_validator(mode="after")
+    def _can_send_traces(self) -> Self:
+        if self.traces_are_on and self.otel_exporter_otlp_protocol != "http/protobuf":
+            raise ValueError("OTEL_EXPORTER_OTLP_PROTOCOL: traces are sent by http/protobuf, and by nothing else")
+        return self
 
     @model_validator(mode="after")
     def _can_sign_in(self) -> Self:

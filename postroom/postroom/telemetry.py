@@ -52,9 +52,9 @@ _END_WITHIN = 3.0
 """Seconds."""
 
 
-def otlp_provider(service: str) -> TracerProvider:
-    """Sends spans by OTLP over HTTP, from a thread of its own. Where they go, and which are sampled, the SDK reads from
-    the OTEL_... variables."""
+def otlp_provider(service: str, endpoint: str) -> TracerProvider:
+    """Sends spans by OTLP over HTTP to the endpoint, as the settings have it, from a thread of its own. All the rest
+    the SDK reads from the OTEL_... variables of the environment, where traces may have an endpoint of their own."""
     resource = Resource.create(
         {
             "service.namespace": "latchkey",
@@ -63,8 +63,9 @@ def otlp_provider(service: str) -> TracerProvider:
             "service.instance.id": str(uuid4()),
         }
     )
+    traces_at = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or f"{endpoint.rstrip('/')}/v1/traces"
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(traces_at)))
     return provider
 
 

@@ -66,10 +66,10 @@ class _Process:
 
 def configure_tracing(settings: ServiceSettings, service: str) -> None:
     """For the whole process. Beside what the settings say, OpenTelemetry's SDK reads its own OTEL_... variables."""
-    if settings.traces_are_on:
+    if settings.traces_are_on and settings.otel_exporter_otlp_endpoint:
         from postroom.telemetry import Tracer, otlp_provider
 
-        use(Tracer(otlp_provider(service)))
+        use(Tracer(otlp_provider(service, settings.otel_exporter_otlp_endpoint)))
 
 
 def use(tracer: "Tracer | None") -> None:

@@ -4,9 +4,12 @@ it says what it said before there were any."""
 import asyncio
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -14,9 +17,10 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler
+from pydantic import SecretStr
 from toy_service import COMMANDS, EVENTS, NOON, Deposit, Deposited, ToyRoom, Transfer, record_of
 
-from postroom import tracing
+from postroom import ServiceSettings, tracing
 from postroom.ids import uuid7
 from postroom.processor import Reactions
 from postroom.record import OutgoingRecord, Record, StoredRecord
@@ -214,6 +218,41 @@ async def test_a_request_begins_a_trace_wherever_it_is_taken_from_the_connection
     second, first = told.spans("GET")
     assert second.parent is None
     assert _ids(second)[0] != _ids(first)[0]
+
+
+def test_spans_go_where_the_settings_say_although_the_environment_does_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    class Collects(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.path)
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
+    with HTTPServer(("127.0.0.1", 0), Collects) as collector:
+        (tmp_path / "otel_exporter_otlp_endpoint").write_text(f"http://127.0.0.1:{collector.server_port}/\n")
+        monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
+        settings = ServiceSettings(
+            kafka_bootstrap_servers="127.0.0.1:9092", database_url=SecretStr("postgresql://127.0.0.1/toy")
+        )
+        serving = threading.Thread(target=collector.serve_forever)
+        serving.start()
+        try:
+            tracing.configure_tracing(settings, "toy")
+            with tracing.span("work"):
+                pass
+            tracing.end_tracing()
+        finally:
+            collector.shutdown()
+            serving.join()
+    assert asked == ["/v1/traces"]
 
 
 def test_a_collector_that_does_not_answer_holds_up_no_stop() -> None:
