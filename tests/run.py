@@ -34,7 +34,7 @@ GRACE = 5
 SERVICES = ("invites", "membership", "billing", "notifier", "console")
 PACKAGES = ("contracts", "postroom", *SERVICES, "stack", "testdatabases", "audit")
 """The importable packages, which mypy takes by name."""
-OTHER_CODE = ("conftest.py", "bench", "tools", "deploy")
+OTHER_CODE = ("conftest.py", "bench", "tools", "deploy/compose", "deploy/images")
 SHARED_TESTS = ("contracts/tests", "postroom/tests", "examples/audit/tests", "tests")
 PROGRAMS = ("examples/subscribers/python-*/*.py",)
 """Each stands alone, and some have the same name."""
@@ -125,7 +125,13 @@ def all_stages() -> dict[str, Stage]:
         Stage("services", "Each service alone", ([python, "tests/independence.py"],), live=True),
         Stage("mechanisms", "Safety mechanisms, taken away one by one", ([python, "tests/prove_mechanisms.py"],)),
         Stage("platform", "Tests on the real platform", ([*pytest, "-m", f"platform and {elsewhere}"],), live=True),
-        Stage("browser", "Tests in a real browser", ([*pytest, "-rs", "-m", "browser", "tests/browser"],), live=True),
+        # Two platforms side by side: a browser and what it looks at wait for each other most of the time.
+        Stage(
+            "browser",
+            "Tests in a real browser",
+            ([*pytest, "-rs", "-n", "2", "--dist", "loadfile", "-m", "browser", "tests/browser"],),
+            live=True,
+        ),
         Stage(
             "examples",
             "Subscribers in other languages",
@@ -134,7 +140,7 @@ def all_stages() -> dict[str, Stage]:
         ),
         Stage("mixed", "Each service at the last release", ([python, "tests/mixed.py"],), live=True),
         Stage("chart", "The Helm chart", ([*pytest, "-rs", "-m", "chart", "tests/chart"],), live=True),
-        Stage("containers", "In containers", ([*pytest, "-rs", "-m", "containers", "tests/containers"],), live=True),
+        Stage("containers", "In containers", ([*pytest, "-m", "containers", "tests/containers"],), live=True),
     )
     return {stage.name: stage for stage in stages}
 
