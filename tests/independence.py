@@ -194,7 +194,17 @@ def lives_without_kafka(alone: Alone, settings: dict[str, str], health: int, log
 def tests_pass(alone: Alone, server_url: str, report: Path, options: Sequence[str]) -> str:
     """What came of the service's tests, in its own environment."""
     folder = ROOT / "services" / alone.service
-    command = [alone.test_python, "-m", "pytest", "--quiet", "--tb=short", "-n", "auto", "-p", "no:cacheprovider"]
+    command: list[str | Path] = [
+        alone.test_python,
+        "-m",
+        "pytest",
+        "--quiet",
+        "--tb=short",
+        "-n",
+        "auto",
+        "-p",
+        "no:cacheprovider",
+    ]
     # With the settings of the house, and without its fixtures.
     command += ["-c", ROOT / "pyproject.toml", f"--rootdir={folder}", f"--confcutdir={folder}", *options]
     done = subprocess.run(

@@ -105,6 +105,23 @@ _BACKGROUND = {
     "require-concurrent-reindex": "nobody writes to the table meanwhile. REINDEX ... CONCURRENTLY.",
 }
 """What squawk looks for, of the rules that are about locks, in our words."""
+_JUDGED = {
+    "ALTER",
+    "ANALYZE",
+    "COMMENT",
+    "CREATE",
+    "DROP",
+    "GRANT",
+    "INSERT",
+    "REINDEX",
+    "REVOKE",
+    "SELECT",
+    "SET",
+    "WITH",
+}
+"""What a statement may begin with for the rules to know what it holds up. What changes rows is judged by that."""
+_REWRITING = {"CLUSTER", "LOGGED", "TABLESPACE", "UNLOGGED"}
+"""Words of an ALTER TABLE that copies or scans all of it."""
 
 
 def broken(before: Schema, after: Schema) -> Iterator[Finding]:
@@ -158,6 +175,12 @@ def _broken_columns(table: str, before: Mapping[str, Column], after: Mapping[str
             yield Finding(full_name, f"it has lost its default, and the last release may rely on it. {_LATER}")
     for name in after.keys() - before.keys():
         column = after[name]
+        if column.default is not None and "nextval(" in column.default:
+            yield Finding(
+                f"{table}.{name}",
+                "it is new and numbers the rows that are there, which rewrites the whole table, and nobody reads it "
+                f"meanwhile. {_NEW_BESIDE}",
+            )
         if column.is_required and column.default is None and not column.is_made:
             yield Finding(
                 f"{table}.{name}",
@@ -169,14 +192,12 @@ def _broken_columns(table: str, before: Mapping[str, Column], after: Mapping[str
 def locks(statements: Sequence[str], new_tables: Container[str] = ()) -> Iterator[Finding]:
     """What holds up the services of the last release: locks for as long as a table is large. Tables that are new since
     that release are nobody's yet."""
+    statements = [_without_comments(statement) for statement in statements]
     for statement in statements:
-        table = _table_with_all_rows(statement)
-        if table is not None and table not in new_tables:
-            yield Finding(
-                table,
-                f"{_first_words(statement)} changes every row in one transaction, and whoever wants to change one "
-                "waits for its end. Change them in pieces by their keys, in code that runs beside the services.",
-            )
+        table = _table_of(statement)
+        why = _beyond_squawk(statement)
+        if why is not None and table not in new_tables:
+            yield Finding(table or _opening(statement), f"{_first_words(statement)}: {why}")
     for statement, rule in _lint(statements):
         table = _table_of(statement)
         if table not in new_tables:
@@ -195,7 +216,7 @@ def excused(findings: Sequence[Finding], reviewed: Mapping[str, str]) -> list[Fi
 def _lint(statements: Sequence[str]) -> list[tuple[str, str]]:
     """What squawk says: the statement, and the rule that it breaks."""
     # A line each, so that its line is its number.
-    lines = [" ".join(statement.split()).rstrip("; ") for statement in statements]
+    lines = [statement.rstrip("; ") for statement in statements]
     done = subprocess.run(
         [
             *(
@@ -212,26 +233,47 @@ def _lint(statements: Sequence[str]) -> list[tuple[str, str]]:
         text=True,
         check=False,
     )
-    said = json.loads(done.stdout or "[]")
+    if done.returncode not in (0, 1):  # Nothing is wrong, or something is.
+        raise ValueError(f"squawk ended with {done.returncode}: {done.stderr}")
+    said = json.loads(done.stdout)
     if unread := [violation for violation in said if violation["rule_name"] == "syntax-error"]:
         raise ValueError(f"squawk cannot read {lines[unread[0]['line']]}: {unread[0]['message']}")
     found = [(statements[violation["line"]], violation["rule_name"]) for violation in said]
     return list(dict.fromkeys((statement, rule) for statement, rule in found if rule in _BACKGROUND))
 
 
-def _parsed(statement: str) -> exp.Expression | None:
+def _parsed(statement: str) -> exp.Expr | None:
     try:
         return sqlglot.parse_one(statement, dialect="postgres")
     except SqlglotError:
         return None
 
 
-def _table_with_all_rows(statement: str) -> str | None:
-    """The table, every row of which the statement changes or deletes, if there is one."""
+def _without_comments(statement: str) -> str:
+    """On one line, since a comment ends with its line."""
+    tokens = sqlglot.tokenize(statement, dialect="postgres")
+    return " ".join(" ".join(statement[token.start : token.end + 1].split()) for token in tokens)
+
+
+def _beyond_squawk(statement: str) -> str | None:
+    """Why it holds up the services, where squawk does not look; none where it does not."""
     tree = _parsed(statement)
-    if not isinstance(tree, exp.Update | exp.Delete) or tree.args.get("where") is not None:
-        return None
-    return _table_of(statement)
+    if tree is not None and tree.find(exp.Update, exp.Delete) is not None:
+        return (
+            "whoever wants to change the same rows waits for the end of the migration. Change them in pieces by their "
+            "keys, in code that runs beside the services; where they are few, say so in REVIEWED."
+        )
+    words = statement.upper().split()
+    if words[:2] == ["ALTER", "TABLE"] and _REWRITING.intersection(words):
+        return "this rewrites the whole table, and nobody reads it meanwhile. Leave it as it is, or make another beside it."
+    if words[0] == "CREATE" and "TRIGGER" in words[1:5]:
+        return (
+            "what the last release writes goes through the trigger, too. Release code that does without it, or say in "
+            "REVIEWED why that release can live with it."
+        )
+    if words[0] not in _JUDGED:
+        return "what this holds up, no rule can tell. Do it another way, or say in REVIEWED why nobody waits for it."
+    return None
 
 
 def _table_of(statement: str) -> str | None:
@@ -240,6 +282,9 @@ def _table_of(statement: str) -> str | None:
     return table.name if table is not None else None
 
 
+def _opening(statement: str) -> str:
+    return statement.split()[0]
+
+
 def _first_words(statement: str) -> str:
-    line = " ".join(statement.split())
-    return line if len(line) <= 80 else f"{line[:77]}..."
+    return statement if len(statement) <= 80 else f"{statement[:77]}..."

@@ -46,7 +46,9 @@ def main(arguments: Sequence[str]) -> int:
     except (UnknownRevision, NotMade) as error:
         print(error, file=sys.stderr)
         return 2
-    runs = {f"{service} of {revision[:12]}": ([service], STORIES) for service in given.services or SERVICES}
+    runs: dict[str, tuple[Sequence[str], Sequence[str]]] = {
+        f"{service} of {revision[:12]}": ([service], STORIES) for service in given.services or SERVICES
+    }
     if not given.services:
         runs[f"an upgrade from {revision[:12]}"] = (list(SERVICES), UPGRADE)
     failed = []
