@@ -80,6 +80,8 @@ class Every(Generic[W]):
     """The aggregates that are due, a bounded number, with FOR UPDATE SKIP LOCKED; none where nothing is."""
     react: Callable[[W, Context], Iterable[Decision]]
     """What follows; the working set is then saved with the service's store."""
+    committed: Callable[[W], None] = lambda _: None
+    """Is told of the working set when all that is committed, to count it."""
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ class Timers(Generic[W]):
                     records = [writing.create(record) for record in records]
                 await self._reactions.store.save(transaction.connection, working_set)
                 await transaction.post(records, now)
+        timer.committed(working_set)
         if writing:
             writing.end()
         return True

@@ -9,13 +9,14 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 
 from contracts import NOTIFIER_EVENTS, TOPICS
-from notifier import store
+from notifier import retention
 from notifier.counts import LetterCounts, read_letters
 from notifier.delivery import Delivery, Pace
 from notifier.handlers import REACTIONS, end_overtime
 from notifier.rendering import Renderer
 from notifier.settings import Settings, Tls
 from notifier.smtp import MailServer
+from notifier.store import LetterStore
 from notifier.working_set import Post
 from postroom import Chore, Every, Service, utc_now
 
@@ -26,11 +27,10 @@ _HOUSEKEEPING = timedelta(minutes=10)
 def build(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Service[Post]:
     """The service, not started yet."""
     patience = settings.patience
-    letters = store.LetterStore(patience)
+    letters = LetterStore(patience)
     registry = CollectorRegistry()
-    delivery = Delivery(
-        mail_server(settings), renderer(settings), patience, pace(settings), counts=LetterCounts(registry)
-    )
+    counts = LetterCounts(registry)
+    delivery = Delivery(mail_server(settings), renderer(settings), patience, pace(settings), counts=counts)
     kept = settings.keep_ended
     return Service(
         "notifier",
@@ -39,11 +39,13 @@ def build(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Servic
         writes=NOTIFIER_EVENTS,
         reactions=REACTIONS,
         store=letters,
-        timers=[Every("overtime", timedelta(seconds=5), letters.load_overtime, end_overtime)],
+        timers=[
+            Every("overtime", timedelta(seconds=5), letters.load_overtime, end_overtime, committed=counts.end_overtime)
+        ],
         chores=[
             Chore("queue complete letters", _SOON, letters.queue_complete),
-            Chore("forget ended letters", _HOUSEKEEPING, partial(store.forget_letters, kept=kept)),
-            Chore("forget ended invitations", _HOUSEKEEPING, partial(store.forget_ended_invitations, kept=kept)),
+            Chore("forget ended letters", _HOUSEKEEPING, partial(retention.forget_letters, kept=kept)),
+            Chore("forget ended invitations", _HOUSEKEEPING, partial(retention.forget_ended_invitations, kept=kept)),
         ],
         workers=[delivery.deliver],
         clock=clock,

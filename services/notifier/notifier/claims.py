@@ -92,6 +92,8 @@ class Report:
     fact: Fact | None
     traceparent: str | None = None
     """Of the attempt, in a trace: what is told hangs below it."""
+    was_tried: bool = True
+    """False where the letter is given back, and there was no attempt."""
 
 
 async def is_any_due(connection: AsyncConnection, now: datetime) -> bool:
@@ -118,11 +120,11 @@ async def renew(connection: AsyncConnection, held: Sequence[Claim], now: datetim
             claim.lease_until = now + lease
 
 
-async def record(transaction: WorkTransaction, reports: Sequence[Report], now: datetime) -> None:
-    """Writes down what became of letters, and tells it, in one transaction. A report whose lease is somebody else's by
-    now changes and tells nothing."""
+async def record(transaction: WorkTransaction, reports: Sequence[Report], now: datetime) -> set[UUID]:
+    """Writes down what became of letters, and tells it, in one transaction; answers the ids of these letters. A report
+    whose lease is somebody else's by now changes and tells nothing, and its letter is not among them."""
     if not reports:
-        return
+        return set()
     letters = [report.claim.letter for report in reports]
     recorded = await transaction.connection.execute(
         _RECORD,
@@ -141,6 +143,7 @@ async def record(transaction: WorkTransaction, reports: Sequence[Report], now: d
         facts = [report.fact for report in group if report.fact is not None]
         with continued(traceparent or None):
             await transaction.publish(facts, correlation_id=correlation_id, causation_id=cause_id, now=now)
+    return ids
 
 
 def _chain(report: Report) -> tuple[str, str, str]:

@@ -9,25 +9,31 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.domain import Kind, Letter, State
+from notifier.working_set import Post
 from postroom.metrics import DURATIONS
 
 _UNDER_WAY = (State.WAITING, State.QUEUED, State.SENDING)
 _AFTER_AN_ATTEMPT = (State.SENT, State.BOUNCED, State.FAILED, State.WITHDRAWN, State.QUEUED)
 
+# Each half has an index, and is bounded: the longer letters do not leave, the more of them there are.
 _LETTERS = text("""
     SELECT state, count(*) AS number, extract(epoch FROM :now - min(created_at)) AS age
-    FROM letters WHERE state IN ('waiting', 'queued', 'sending')
+    FROM (
+        (SELECT state, created_at FROM letters WHERE state IN ('queued', 'sending') ORDER BY due_at LIMIT 100000)
+        UNION ALL
+        (SELECT state, created_at FROM letters WHERE state = 'waiting' LIMIT 100000)
+    ) AS under_way
     GROUP BY state
 """)
 
 
 class LetterCounts:
-    """Letters that this process has tried to deliver."""
+    """Letters that this process has tried to deliver, or has given up."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._attempts = Counter(
             "latchkey_letter_attempts",
-            "What attempts to deliver letters came to.",
+            "What became of letters: by an attempt to deliver them, or since their time was over.",
             ("kind", "outcome"),
             registry=registry,
         )
@@ -49,6 +55,11 @@ class LetterCounts:
     def end(self, letter: Letter) -> None:
         """An attempt is over, and the letter in the state that followed."""
         self._attempts.labels(letter.kind.value, letter.state.value).inc()
+
+    def end_overtime(self, post: Post) -> None:
+        """The time of these letters is over, and each in the state in which it ended."""
+        for letter in post.overtime:
+            self.end(letter)
 
 
 async def read_letters(connection: AsyncConnection, now: datetime) -> Iterable[Metric]:

@@ -163,6 +163,9 @@ class Delivery:
 
     async def _report(self, room: Room, carrier: Carrier, claim: Claim, deadline: float) -> Report:
         letter = claim.letter
+        if self._is_given_back(room, carrier, claim, deadline):
+            letter.conclude(NotTried(), room.clock(), self._patience, self._spread())
+            return Report(claim, None, was_tried=False)
         about = {
             "latchkey.letter.id": str(letter.letter_id),
             "latchkey.letter.kind": letter.kind.value,
@@ -171,7 +174,7 @@ class Delivery:
             "server.port": self._server.port,
         }
         with span(f"deliver {letter.kind}", kind="client", parent=letter.traceparent, attributes=about) as delivering:
-            outcome = await self._attempt(room, carrier, claim, deadline)
+            outcome = await self._attempt(carrier, claim)
             fact = letter.conclude(outcome, room.clock(), self._patience, self._spread())
             delivering.note({"latchkey.letter.outcome": letter.state.value})
             if isinstance(outcome, PutOff | Rejected | Impossible):
@@ -179,14 +182,22 @@ class Delivery:
             log.debug("letter", letter_id=str(letter.letter_id), outcome=type(outcome).__name__)
             return Report(claim, fact, delivering.traceparent)
 
-    async def _attempt(self, room: Room, carrier: Carrier, claim: Claim, deadline: float) -> Outcome:
+    def _is_given_back(self, room: Room, carrier: Carrier, claim: Claim, deadline: float) -> bool:
+        """Whether it is another's turn to try, since we cannot any more. What needs no server is decided all the
+        same."""
+        if claim.is_pointless or self._is_worn_out(claim):
+            return False
+        is_late = time.monotonic() > deadline or room.clock() >= claim.lease_until
+        return is_late or room.stopping.is_set() or not carrier.is_connected
+
+    def _is_worn_out(self, claim: Claim) -> bool:
+        return claim.attempt > self._patience.attempts
+
+    async def _attempt(self, carrier: Carrier, claim: Claim) -> Outcome:
         if claim.is_pointless:
             return Pointless()
-        if claim.attempt > self._patience.attempts:
+        if self._is_worn_out(claim):
             return Impossible("Its delivery was broken off each time.")
-        is_late = time.monotonic() > deadline or room.clock() >= claim.lease_until
-        if is_late or room.stopping.is_set() or not carrier.is_connected:
-            return NotTried()
         try:
             mail = self._renderer.write(claim)
         except Unwritable:
@@ -208,9 +219,10 @@ class Delivery:
         while True:
             try:
                 async with room.transaction() as transaction:
-                    await claims.record(transaction, reports, room.clock())
+                    recorded = await claims.record(transaction, reports, room.clock())
                 for report in reports:
-                    self._counts.end(report.claim.letter)
+                    if report.was_tried and report.claim.letter.letter_id in recorded:
+                        self._counts.end(report.claim.letter)
                 return
             except Exception as error:
                 if not is_outage(error):

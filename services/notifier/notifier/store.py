@@ -4,7 +4,7 @@ Rows are locked in the order of the letters' ids, so that nobody waits for anybo
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -33,7 +33,6 @@ from notifier.working_set import LINKS, Post
 from postroom import Message
 
 _OVERTIME_AT_A_TIME = 500
-_DELETED_AT_A_TIME = 2000
 
 _PROFILES = text("""
     SELECT account_id, version, address, name FROM profiles WHERE account_id = ANY(CAST(:ids AS uuid[]))
@@ -173,18 +172,6 @@ _END_OVERTIME = text("""
     WHERE letters.letter_id = ended.letter_id
 """)
 
-_FORGET_LETTERS = text("""
-    DELETE FROM letters
-    WHERE letter_id IN (SELECT letter_id FROM letters WHERE ended_at < :before ORDER BY ended_at LIMIT :limit
-                        FOR UPDATE SKIP LOCKED)
-""")
-
-_FORGET_ENDS = text("""
-    DELETE FROM ended_invitations
-    WHERE invitation_id IN (SELECT invitation_id FROM ended_invitations WHERE ended_at < :before ORDER BY ended_at
-                            LIMIT :limit FOR UPDATE SKIP LOCKED)
-""")
-
 
 class LetterStore:
     """Loads and saves the working set of a batch; nothing is locked between the two, since letters are only added, and
@@ -228,16 +215,6 @@ class LetterStore:
     async def queue_complete(self, connection: AsyncConnection, _now: datetime) -> int:
         """Queues letters that wait for nothing any more, a bounded number, and answers how many."""
         return (await connection.execute(_QUEUE_COMPLETE, {"try_for": self._patience.try_for})).rowcount
-
-
-async def forget_letters(connection: AsyncConnection, now: datetime, *, kept: timedelta) -> int:
-    """Deletes letters that ended longer ago than `kept`, a bounded number, and answers how many."""
-    return (await connection.execute(_FORGET_LETTERS, {"before": now - kept, "limit": _DELETED_AT_A_TIME})).rowcount
-
-
-async def forget_ended_invitations(connection: AsyncConnection, now: datetime, *, kept: timedelta) -> int:
-    """Deletes the memory of invitations that ended longer ago than `kept`; bounded, too."""
-    return (await connection.execute(_FORGET_ENDS, {"before": now - kept, "limit": _DELETED_AT_A_TIME})).rowcount
 
 
 def letter_of(row: Row[Any]) -> Letter:

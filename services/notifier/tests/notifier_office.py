@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,12 +12,14 @@ from typing import Any
 from uuid import UUID
 
 from notifier_facts import ACCOUNTS_KEY, LINK_KEY, NOW
+from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from contracts import NOTIFIER_EVENTS, TOPICS, AccountErased, Message, link_code
 from notifier.app import build, mail_server, pace, renderer
+from notifier.counts import LetterCounts
 from notifier.delivery import Delivery
 from notifier.settings import Settings
 from postroom import WorkTransaction
@@ -116,6 +119,9 @@ class Office:
 
     def __post_init__(self) -> None:
         self.service = build(self.settings(), self.clock)
+        self.registry = CollectorRegistry()
+        """What its deliveries count."""
+        self._counts = LetterCounts(self.registry)
         self._transactions = PostgresTransactions(self.engine, wake_relay=lambda: None, relay_is_here=lambda: True)
         self._offsets = count()
 
@@ -162,7 +168,14 @@ class Office:
 
     def delivery(self, **settings: Any) -> Delivery:
         changed = self.settings(**settings)
-        return Delivery(mail_server(changed), renderer(changed), changed.patience, pace(changed), spread=lambda: 0.0)
+        return Delivery(
+            mail_server(changed),
+            renderer(changed),
+            changed.patience,
+            pace(changed),
+            counts=self._counts,
+            spread=lambda: 0.0,
+        )
 
     def room(self) -> WorkRoom:
         return WorkRoom(self._transactions, self.clock)
@@ -227,6 +240,17 @@ class Office:
     def code(invitation_id: UUID) -> str:
         """What makes the link of an invitation."""
         return link_code(LINK_KEY, invitation_id)
+
+    def counted(self) -> dict[str, int]:
+        """How often letters came to each outcome, by an attempt or since their time was over; without those that there
+        were none of."""
+        number: Counter[str] = Counter()
+        for registry in filter(None, (self.registry, self.service.registry)):
+            for family in registry.collect():
+                for sample in family.samples:
+                    if sample.name == "latchkey_letter_attempts_total":
+                        number[sample.labels["outcome"]] += int(sample.value)
+        return dict(+number)
 
     async def count(self, table: str) -> int:
         async with self.engine.connect() as connection:

@@ -227,6 +227,7 @@ async def test_a_letter_that_no_server_would_take_for_three_days_has_failed(offi
     assert isinstance(told.fact, LetterFailed)
     assert told.causation_id == told.fact.cause_id
     assert await office.states() == ["failed"]
+    assert office.counted() == {"failed": 1}, "an alert hears of it"
 
 
 async def test_a_crash_after_the_server_took_the_letter_offers_the_same_letter_again(
@@ -265,6 +266,7 @@ async def test_who_comes_back_after_the_lease_changes_and_tells_nothing(office: 
     assert await office.states() == ["sent"]
     (fact,) = await office.facts()
     assert fact.attempts == 2
+    assert office.counted() == {"sent": 1}
 
 
 async def test_a_letter_that_the_server_takes_its_time_with_stays_ours(office: Office, mailbox: Mailbox) -> None:
@@ -394,6 +396,7 @@ async def test_stopping_finishes_the_letter_in_hand_and_gives_back_the_others(of
     assert await office.states() == ["queued"] * 4 + ["sent"]
     assert sorted(row.attempts for row in await office.letters()) == [0, 0, 0, 0, 1]
     assert len(await office.facts()) == len(mailbox.letters) == 1
+    assert office.counted() == {"sent": 1}, "what is given back was no attempt"
 
 
 async def test_what_the_server_took_is_noted_however_long_the_database_is_away(

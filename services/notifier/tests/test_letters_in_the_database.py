@@ -36,6 +36,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
 from contracts import LetterFailed, Message, code_digest, mailbox_code, reset_code
+from notifier.counts import read_letters
 from notifier.domain import Patience
 from notifier.handlers import REACTIONS
 from notifier.store import LetterStore
@@ -54,6 +55,20 @@ async def test_a_letter_is_kept_with_what_is_needed_to_write_it(office: Office) 
     )
     assert (row.address, row.person_id, row.person_name) == ("new.member@example.com", OWNER, "Ada Owner")
     assert (row.expires_at, row.overtime_at, row.ended_at) == (EXPIRY, NOW + timedelta(days=3), None)
+
+
+async def test_letters_that_have_not_ended_are_counted_by_what_they_wait_for(office: Office, mailbox: Mailbox) -> None:
+    await office.hand_in(issued(), issued(new_id(), "other@example.com"))
+    await office.deliver()
+    await office.hand_in(issued(new_id(), "third@example.com"), joined())
+    office.clock.passes(timedelta(seconds=5))
+
+    async with office.engine.connect() as connection:
+        number, oldest = await read_letters(connection, office.clock())
+    counted = {sample.labels["state"]: sample.value for sample in number.samples}
+    ages = {sample.labels["state"]: sample.value for sample in oldest.samples}
+    assert counted == {"waiting": 2, "queued": 1, "sending": 0}, "the two that have left are over"
+    assert ages == {"waiting": 5, "queued": 5, "sending": 0}
 
 
 async def test_a_letter_with_a_code_is_kept_with_the_challenge_alone(office: Office) -> None:
