@@ -76,6 +76,13 @@ class Pace:
     """Seconds after which is looked for payments that nobody has woken us for."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Booked:
+    """This became of a payment, and all that follows from it is written."""
+
+    settled: Settled
+
+
 class Payments:
     """A worker of the service. Several processes may work on one database."""
 
@@ -123,7 +130,7 @@ class Payments:
         about = {"latchkey.payment.id": str(payment.payment_id), "latchkey.payment.purpose": payment.purpose}
         with span(f"pay {payment.purpose}", kind="client", parent=payment.traceparent, attributes=about) as paying:
             try:
-                settled = await self._made(room, payment)
+                made = await self._made(room, payment)
             except Exception as error:
                 # Whatever it is, it is about this payment, and must not hold up the others.
                 known = isinstance(error, ProviderAway) or is_outage(error)
@@ -133,8 +140,10 @@ class Payments:
                 paying.fail(type(error).__name__)
                 await self._put_off(room, claimed)
                 return
-            if settled is not None:
-                await self._book(room, settled)
+            if isinstance(made, _Booked):
+                self._counts.end(made.settled)
+            elif made is not None:
+                await self._book(room, made)
 
     async def _put_off(self, room: Room, claimed: ClaimedPayment) -> None:
         wait = min(0.25 * 2.0 ** min(claimed.attempts, 16), _LONGEST_WAIT) * (1 - self._spread() / 2)
@@ -147,8 +156,8 @@ class Payments:
                 raise
             # Its lease ends, and it is asked for again.
 
-    async def _made(self, room: Room, payment: Payment) -> Settled | None:
-        """What became of it; none where that is booked already."""
+    async def _made(self, room: Room, payment: Payment) -> Settled | _Booked | None:
+        """What became of it; none where another process has booked that."""
         async with room.transaction() as transaction:
             card = await lock_card(transaction.connection, payment.payer_id)
             locked = await rows.lock(transaction.connection, payment.payment_id)
@@ -156,8 +165,7 @@ class Payments:
                 return None
             is_charged = payment.purpose != "card"
             if is_charged and locked.intent_id is None and not _is_on_file(card, payment):
-                await self._book_in(transaction, Failed(payment, NOT_ON_FILE), room.clock())
-                return None
+                return await self._book_in(transaction, Failed(payment, NOT_ON_FILE), room.clock())
         customer_id = card.customer_id or await self._customer(room, payment)
         if not is_charged:
             return await self._provider.check(payment, customer_id)
@@ -171,8 +179,7 @@ class Payments:
             if locked.intent_id is not None:
                 prepared = locked.intent_id  # Somebody else's, who was faster.
             if isinstance(prepared, Failed):
-                await self._book_in(transaction, prepared, room.clock())
-                return None
+                return await self._book_in(transaction, prepared, room.clock())
             await rows.send(transaction.connection, payment.payment_id, prepared)
         if not _is_on_file(card, payment):
             return await self._provider.cancel(payment, prepared)
@@ -201,18 +208,21 @@ class Payments:
 
     async def _book_once(self, room: Room, settled: Settled) -> None:
         async with room.transaction() as transaction:
-            await self._book_in(transaction, settled, room.clock())
+            booked = await self._book_in(transaction, settled, room.clock())
+        if booked is not None:
+            self._counts.end(booked.settled)
 
-    async def _book_in(self, transaction: WorkTransaction, settled: Settled, now: datetime) -> None:
+    async def _book_in(self, transaction: WorkTransaction, settled: Settled, now: datetime) -> _Booked | None:
+        """Counted it is by who commits the transaction."""
         payment = settled.payment
         if not await rows.end(transaction.connection, settled, now):
-            return  # Another process has.
-        self._counts.end(settled)
+            return None  # Another process has.
         books = await self._store.load(transaction.connection, [settled])
         cause = Cause(payment.payment_id, payment.cause_id, payment.correlation_id, now)
         facts = list(conclude(books, settled, cause))
         await self._store.save(transaction.connection, books)
         await transaction.publish(facts, correlation_id=payment.correlation_id, causation_id=payment.cause_id, now=now)
+        return _Booked(settled)
 
 
 def _is_on_file(card: LockedCard, payment: Payment) -> bool:

@@ -11,11 +11,13 @@ from uuid import UUID
 
 import pytest
 from billing_world import ACME, ADMIN, JOINED_AT, MEMBER, NOW, Clock, Instances, Stay
+from prometheus_client import CollectorRegistry
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
+from billing.counts import PaymentCounts
 from billing.domain.payers import Card
 from billing.domain.payments import NOT_ON_FILE, Failed, Payment, Settled, Succeeded
 from billing.domain.terms import DOLLAR, Terms
@@ -144,7 +146,9 @@ class Till:
         store = BookStore(Terms(), self.clock)
         reactions = Reactions("billing", TOPICS.read_by("billing"), (BILLING_EVENTS,), REACTIONS, store)
         self.room = ServiceRoom(transactions, reactions, self.clock, asyncio.Event())
-        self._payments = Payments(self.bank, store, Pace(LEASE), spread=lambda: 0.0)
+        self._registry = CollectorRegistry()
+        counts = PaymentCounts(self._registry)
+        self._payments = Payments(self.bank, store, Pace(LEASE), counts=counts, spread=lambda: 0.0)
 
     async def founded(self, card_id: str | None = GOOD) -> None:
         """An organization with a member, and with a card on file."""
@@ -210,6 +214,11 @@ class Till:
         async with self.engine.connect() as connection:
             row = await connection.execute(text(f"SELECT {column} FROM payers WHERE payer_id = :id"), {"id": ACME})
             return int(row.scalar_one())
+
+    def counted(self, purpose: str, outcome: str) -> float | None:
+        """How many payments are said to be over so."""
+        labels = {"purpose": purpose, "outcome": outcome}
+        return self._registry.get_sample_value("latchkey_payments_ended_total", labels)
 
     async def check_books(self) -> dict[str, int]:
         async with self.engine.connect() as connection:
@@ -329,6 +338,7 @@ async def test_a_card_that_was_taken_off_file_before_is_not_charged(till: Till) 
     async with till.engine.connect() as connection:
         reasons = await connection.execute(text("SELECT reason FROM payments WHERE purpose = 'block'"))
         assert list(reasons.scalars()) == [NOT_ON_FILE]
+    assert till.counted("block", "failed") == 1
     (charged,) = await till.told(UsageCharged)
     assert isinstance(charged, UsageCharged)
     assert charged.written_off == 4 * DOLLAR
@@ -518,7 +528,7 @@ async def test_killed_at_any_statement_around_a_charge_it_charges_once(till: Til
         if kills < statement:
             break
         await till.settle()
-        assert len(till.bank.charged) == statement
+        assert len(till.bank.charged) == till.counted("block", "succeeded") == statement
         assert len(await till.told(CardCharged)) == len(await till.told(UsageCharged)) == statement
 
     assert kills > 15, "it was killed at every statement of a payment"
