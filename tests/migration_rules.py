@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import sqlglot
+import sqlparse
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
@@ -251,8 +252,7 @@ def _parsed(statement: str) -> exp.Expr | None:
 
 def _without_comments(statement: str) -> str:
     """On one line, since a comment ends with its line."""
-    tokens = sqlglot.tokenize(statement, dialect="postgres")
-    return " ".join(" ".join(statement[token.start : token.end + 1].split()) for token in tokens)
+    return " ".join(str(sqlparse.format(statement, strip_comments=True)).split())
 
 
 def _beyond_squawk(statement: str) -> str | None:
@@ -265,7 +265,7 @@ def _beyond_squawk(statement: str) -> str | None:
         )
     words = statement.upper().split()
     if words[:2] == ["ALTER", "TABLE"] and _REWRITING.intersection(words):
-        return "this rewrites the whole table, and nobody reads it meanwhile. Leave it as it is, or make another beside it."
+        return "this rewrites the whole table, and nobody reads it meanwhile. Leave it, or make another beside it."
     if words[0] == "CREATE" and "TRIGGER" in words[1:5]:
         return (
             "what the last release writes goes through the trigger, too. Release code that does without it, or say in "
