@@ -42,9 +42,12 @@ class GoTool:
             raise NotToBeHad("There is no Go on this machine, which builds the linters of the Helm chart.")
         environment = os.environ | {"GOBIN": str(self.path.parent), "CGO_ENABLED": "0"}
         command = [go, "install", f"{self.package}@{self.version}"]
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=BUILD_WITHIN, check=False
-        )
+        try:
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, timeout=BUILD_WITHIN, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise NotToBeHad(f"{self.name} could not be built within {BUILD_WITHIN} seconds.") from None
         if done.returncode:
             raise NotToBeHad(f"{self.name} could not be built: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
 

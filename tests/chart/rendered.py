@@ -41,9 +41,9 @@ class Rendered:
         return [(each, each["spec"]["template"]["spec"]) for each in self.of_kind("Deployment", "Job")]
 
 
-def render(helm: str, *options: str) -> Rendered:
+def render(helm: str, *options: str, chart: Path = CHART) -> Rendered:
     """Raises RefusedByHelm where the values do not fit."""
-    command = [helm, "template", "demo", str(CHART), "--namespace=latchkey", f"--kube-version={KUBERNETES}"]
+    command = [helm, "template", "demo", str(chart), "--namespace=latchkey", f"--kube-version={KUBERNETES}"]
     done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:
         raise RefusedByHelm(done.stderr)

@@ -1,10 +1,14 @@
 """The Helm chart: what it makes is well-formed, safe, told all that its services need, and never asks for more
 instances than can work."""
 
+import http.server
 import importlib.metadata
 import json
 import re
+import shutil
 import subprocess
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +254,54 @@ def test_the_images_are_those_of_the_release(rendered: Rendered) -> None:
         assert image.endswith(f"latchkey/{service_of(owner) or 'invites'}:{chart['appVersion']}")
 
 
+def test_topics_are_created_by_the_image_of_a_service_that_is_there(helm: str) -> None:
+    def image(*options: str) -> str:
+        job = render(helm, values_file("minimal"), *options).one("Job", "topics")
+        return str(job["spec"]["template"]["spec"]["containers"][0]["image"])
+
+    newer = ("--set=services.billing.tag=1.2.4", "--set=topics.service=billing")
+    assert image(*newer) == "latchkey/billing:1.2.4"
+    assert image("--set=services.invites.tag=1.2.4") == "latchkey/invites:1.2.4"
+    off = [f"--set=services.{service}.enabled=false" for service in SERVICES if service != "membership"]
+    assert image(*off).startswith("latchkey/membership:")
+
+
+def test_a_certificate_is_one_more_key_of_the_secret(helm: str) -> None:
+    ca = ("--set=services.billing.secret.keys.kafka_ca=ca.crt",)
+    pod = render(helm, values_file("minimal"), *ca).one("Deployment", "billing")["spec"]["template"]["spec"]
+    [items] = [volume["secret"]["items"] for volume in pod["volumes"] if "secret" in volume]
+    assert {"key": "ca.crt", "path": "kafka_ca"} in items
+
+
+# --- what whoever has installed it is told
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_the_notes_say_how_to_see_what_lacks(helm: str, status: int, tmp_path: Path) -> None:
+    [program] = re.findall(r'python -c "(.*?)"', notes(helm, tmp_path))
+
+    class Answers(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(self.path.encode() + b" lacks Kafka")
+
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        command = [sys.executable, "-c", program.replace("8080", str(server.server_port))]
+        said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+    assert (said.returncode, said.stdout) == (0, "/readyz lacks Kafka\n"), said.stderr
+
+
+def test_the_notes_name_no_service_that_is_not_there(helm: str, tmp_path: Path) -> None:
+    off = [f"--set=services.{service}.enabled=false" for service in ("invites", "console")]
+    said = notes(helm, tmp_path, *off)
+    assert [service for service in SERVICES if f"demo-{service}" in said] == ["membership", "billing", "notifier"]
+
+
 # --- scaling
 
 
@@ -306,12 +358,43 @@ def test_only_the_pages_and_stripes_webhooks_lead_in_from_outside(everything: Re
     ]
 
 
+def test_stripes_webhooks_are_let_in_where_metrics_are_for_some_alone(helm: str, everything: Rendered) -> None:
+    def let_in(rendered: Rendered) -> list[str]:
+        """The namespaces that reach billing's port."""
+        rules = rendered.one("NetworkPolicy", "billing")["spec"]["ingress"]
+        assert [rule["ports"] for rule in rules] == [[{"port": "http"}]] * len(rules)
+        peers = [peer for rule in rules for peer in rule["from"]]
+        return [peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for peer in peers]
+
+    assert let_in(everything) == ["monitoring", "ingress"]
+    assert let_in(render(helm, values_file("everything"), "--set=ingress.webhooks=false")) == ["monitoring"]
+
+
 def test_the_jobs_take_no_connections(rendered: Rendered) -> None:
     policy = rendered.one("NetworkPolicy", "jobs")["spec"]
     [expression] = policy["podSelector"]["matchExpressions"]
     assert expression["operator"] == "NotIn"
     assert set(expression["values"]) == set(SERVICES)
     assert policy["ingress"] == []
+
+
+def notes(helm: str, folder: Path, *options: str) -> str:
+    """What Helm says after an installation. It would ask a cluster; so a copy of the chart has them in an object."""
+    chart = shutil.copytree(CHART, folder / "latchkey")
+    shutil.copy(CHART / "templates" / "NOTES.txt", chart)
+    (chart / "templates" / "notes.yaml").write_text(_NOTES, encoding="utf-8")
+    [told] = render(helm, values_file("minimal"), *options, chart=chart).of_kind("ConfigMap")
+    return str(told["data"]["notes"])
+
+
+_NOTES = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: notes}
+data:
+  notes: |
+    {{- tpl (.Files.Get "NOTES.txt") . | nindent 4 }}
+"""
 
 
 def most_that_can_work(service: str) -> int:

@@ -8,6 +8,13 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The service whose image creates the topics: the values' choice, or else invites, or where it is off the first one. */}}
+{{- define "latchkey.topics" -}}
+{{- $services := include "latchkey.services" . | fromYaml -}}
+{{- $first := ternary "invites" (keys $services | sortAlpha | first) (hasKey $services "invites") -}}
+{{- .Values.topics.service | default $first | required "topics.service is needed: no service is enabled whose image could create the topics" -}}
+{{- end -}}
+
 {{- define "latchkey.name" -}}
 {{ printf "%s-%s" .root.Release.Name .name | trunc 63 | trimSuffix "-" }}
 {{- end -}}
