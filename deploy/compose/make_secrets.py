@@ -1,52 +1,63 @@
 """Makes up the secrets of docker-compose.yml, once: random ones, which nobody ever sees or types.
 
-Each part has a folder of its own, with a file for each setting; it mounts no other's. What is there stays as it is.
+Each part has a folder of its own, with a file for each setting; it mounts no other's. What is there stays as it is, and
+what is missing, because a run was interrupted or a release has brought it, is made. Who shares one has the same.
 """
 
+import os
 import secrets
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path("/secrets")
 SERVICES = ("invites", "membership", "billing", "notifier", "console")
+SHARED: Mapping[str, tuple[Callable[[], str], tuple[str, ...]]] = {
+    "postgres_password": (lambda: secrets.token_hex(16), ("postgres",)),
+    "link_key": (lambda: secrets.token_urlsafe(32), ("invites", "notifier")),
+    "accounts_key": (lambda: secrets.token_urlsafe(32), ("notifier", "console")),
+    "stripe_api_key": (lambda: f"sk_test_{secrets.token_hex(16)}", ("billing", "stripe")),
+    "stripe_publishable_key": (lambda: f"pk_test_{secrets.token_hex(16)}", ("console", "stripe")),
+    "stripe_webhook_secret": (lambda: f"whsec_{secrets.token_hex(16)}", ("billing", "stripe")),
+}
+"""How each is made up, and the parts that know it."""
 
 
-def main() -> None:
-    done = ROOT / "postgres" / "postgres_password"
-    if done.exists():
-        print("The secrets are there.")
-        return
-    for part, settings in made_up().items():
-        for name, value in settings.items():
-            write(ROOT / part / name, value)
-    # Last, so that it is there only where all are.
-    write(done, secrets.token_hex(16))
-    print("New secrets are made.")
+def main(root: Path = ROOT) -> None:
+    made = 0
+    for name, (made_up, parts) in SHARED.items():
+        files = [root / part / name for part in parts]
+        value = next(filter(None, map(read, files)), None) or made_up()
+        made += sum(write(file, value) for file in files)
+    for service in SERVICES:
+        # The service knows its password as a part of the URL.
+        own, of_postgres = root / service / "database_url", root / "postgres" / service
+        password = read(of_postgres) or urlsplit(read(own)).password or secrets.token_hex(16)
+        made += write(of_postgres, password)
+        made += write(own, f"postgresql://{service}:{password}@postgres:5432/{service}")
+    print(f"New secrets are made: {made}." if made else "The secrets are there.")
 
 
-def made_up() -> dict[str, dict[str, str]]:
-    """The settings of each part. Who shares one has the same."""
-    passwords = {service: secrets.token_hex(16) for service in SERVICES}
-    link_key = {"link_key": secrets.token_urlsafe(32)}
-    accounts_key = {"accounts_key": secrets.token_urlsafe(32)}
-    api_key = {"stripe_api_key": f"sk_test_{secrets.token_hex(16)}"}
-    publishable_key = {"stripe_publishable_key": f"pk_test_{secrets.token_hex(16)}"}
-    webhook_secret = {"stripe_webhook_secret": f"whsec_{secrets.token_hex(16)}"}
-    parts = {
-        "invites": link_key,
-        "membership": {},
-        "billing": api_key | webhook_secret,
-        "notifier": link_key | accounts_key,
-        "console": accounts_key | publishable_key,
-    }
-    for service, password in passwords.items():
-        parts[service] = parts[service] | {"database_url": f"postgresql://{service}:{password}@postgres:5432/{service}"}
-    return parts | {"postgres": passwords, "stripe": api_key | publishable_key | webhook_secret}
+def read(file: Path) -> str:
+    """Nothing where there is none, or one that was never finished."""
+    return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
-def write(path: Path, value: str) -> None:
-    """Readable for whatever user the part runs as: the volume is the part's alone."""
-    path.write_text(value, encoding="utf-8")
-    path.chmod(0o444)
+def write(file: Path, value: str) -> bool:
+    """Whether it was missing. It is there as a whole or not at all, and readable for whatever user the part runs as:
+    the volume is the part's alone."""
+    if read(file):
+        return False
+    new = file.with_name(f".{file.name}.new")
+    # One that is left from before may be written by nobody.
+    new.unlink(missing_ok=True)
+    with new.open("x", encoding="utf-8") as opened:
+        opened.write(value)
+        opened.flush()
+        os.fsync(opened.fileno())
+    new.chmod(0o444)
+    new.replace(file)
+    return True
 
 
 if __name__ == "__main__":
