@@ -22,7 +22,16 @@ SERVICES = ("invites", "membership", "billing", "notifier", "console")
 STAND_INS = "stand-ins"
 _SHARED = ("constraints.txt", "contracts", "postroom", "deploy/images")
 """What every service is built from, beside its own folder."""
-_OF_STAND_INS = ("constraints.txt", "stack/Dockerfile", "stack/__init__.py", "stack/errors.py", "stack/ports.py")
+_OF_STAND_INS = (
+    "constraints.txt",
+    "deploy/compose",
+    "stack/Dockerfile",
+    "stack/__init__.py",
+    "stack/errors.py",
+    "stack/mailbox",
+    "stack/ports.py",
+    "stack/stripe",
+)
 _LEFT_OUT = ("tests", "__pycache__")
 """Folders that no image needs."""
 _REVISION = ("git", "rev-parse", "HEAD")
@@ -63,7 +72,7 @@ def dockerfile(name: str) -> str:
 
 def context(name: str) -> bytes:
     """All that the build gets to see, as a tar file."""
-    paths = (*_OF_STAND_INS, "stack/mailbox", "stack/stripe") if name == STAND_INS else (*_SHARED, f"services/{name}")
+    paths = _OF_STAND_INS if name == STAND_INS else (*_SHARED, f"services/{name}")
     packed = io.BytesIO()
     # docker knows a tar file by its first 512 bytes, which the format of PAX may fill with something else.
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as tar:
@@ -81,6 +90,8 @@ def revision() -> str:
 def _needed(file: tarfile.TarInfo) -> tarfile.TarInfo | None:
     if Path(file.name).name in _LEFT_OUT:
         return None
+    # What is built is the same whoever owns the checkout, and whatever their umask is.
+    file.mode = 0o755 if file.isdir() or file.mode & 0o100 else 0o644
     file.uid = file.gid = 0
     file.uname = file.gname = ""
     return file
