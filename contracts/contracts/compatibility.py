@@ -110,6 +110,9 @@ def _of_objects(path: str, old: JsonSchema, new: JsonSchema) -> Iterator[Differe
     for name in new_fields:
         if name in added & is_required:
             yield Difference(path + name, "is new and required", False, True, Remedy.OPTIONAL)
+    old_rest, new_rest = (each.get("additionalProperties") for each in (old, new))
+    if isinstance(old_rest, Mapping) and isinstance(new_rest, Mapping):
+        yield from _of_values(f"{path}*", old_rest, new_rest)
 
 
 def _of_values(path: str, old: JsonSchema, new: JsonSchema) -> Iterator[Difference]:
@@ -139,7 +142,7 @@ def _of_leaves(path: str, old: Mapping[str, JsonSchema], new: Mapping[str, JsonS
     if old_readers_refuse or new_readers_refuse:
         remedy = Remedy.BESIDE if old_readers_refuse else Remedy.CHECK
         yield Difference(path, what, old_readers_refuse, new_readers_refuse, remedy)
-    elif _forms(old) != _forms(new):
+    elif _forms(was) != _forms(now):
         yield Difference(path, what, True, True, Remedy.BESIDE)
 
 
@@ -166,9 +169,16 @@ def _words(old: Mapping[str, JsonSchema], new: Mapping[str, JsonSchema]) -> Iter
                 yield f"had {_limit(limit, was)} and has {_limit(limit, now)}"
 
 
-def _forms(kinds: Mapping[str, JsonSchema]) -> dict[str, tuple[str | None, str | None]]:
-    """In which form each kind of value is written. Another form is refused, even where all it does is allow more."""
-    return {kind: (schema.get("format"), schema.get("pattern")) for kind, schema in kinds.items()}
+def _forms(schema: JsonSchema) -> tuple[object, ...]:
+    """In which form a value is written, and whatever is in it. Another form is refused, even where all it does is allow
+    more."""
+    inside = (schema.get("items"), schema.get("additionalProperties"))
+    return (
+        *(schema.get(keyword) for keyword in ("type", "format", "pattern")),
+        *(_forms(values) if isinstance(values, Mapping) else None for values in inside),
+        frozenset((name, _forms(field)) for name, field in schema.get("properties", {}).items()),
+        frozenset(_forms(branch) for branch in schema.get("anyOf", ())),
+    )
 
 
 def _limit(name: str, schema: JsonSchema) -> str:

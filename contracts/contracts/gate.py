@@ -96,8 +96,17 @@ class _Comparison:
                 else:
                     yield from (self._of_field(ce_type, difference) for difference in found)
                 yield from self._of_marks(ce_type)
+                yield from self._of_openness(ce_type)
 
     def _of_topic(self, name: str, then: FrozenTopic, now: FrozenTopic) -> Iterator[Breach]:
+        if then.owner != now.owner:
+            yield Breach(
+                f"`{name}` was {then.owner}'s and is {now.owner}'s",
+                f"the {then.owner} of {{releases}} still decides what is true there, and two that decide contradict "
+                "each other",
+                f"Leave it, and declare a topic of {now.owner}'s beside it, with second versions of what moves "
+                f"({GUIDE}).",
+            )
         if then.partitions != now.partitions:
             yield Breach(
                 f"`{name}` had {then.partitions} partitions and has {now.partitions}",
@@ -224,11 +233,33 @@ class _Comparison:
     def _of_marks(self, ce_type: str) -> Iterator[Breach]:
         fields = self.now.schemas[ce_type].get("properties", {})
         for name, field in self.then.schemas[ce_type].get("properties", {}).items():
-            if _is_personal(field) and name in fields and not _is_personal(fields[name]):
+            if name not in fields or _is_personal(field) == _is_personal(fields[name]):
+                continue
+            if _is_personal(field):
                 yield Breach(
                     f"`{name}` of {self._class(ce_type)} is no longer marked as personal data",
                     "readers of {releases} hold it to be, and who reads the schema from now on will not erase it",
                     "Mark it again (`json_schema_extra=PERSONAL`); what no longer names people is another field.",
+                )
+            else:
+                yield Breach(
+                    f"`{name}` of {self._class(ce_type)} is marked as personal data now",
+                    "readers of {releases} hold that it names nobody, and have kept it where nobody is erased",
+                    "Leave it as it was, and write nothing into it that names people: that is another field, marked "
+                    "from its first release, on a topic of `PersonalData.ADDRESSES`.",
+                )
+
+    def _of_openness(self, ce_type: str) -> Iterator[Breach]:
+        schema = self.now.schemas[ce_type]
+        parts = {self._class(ce_type): schema} | {
+            f"`{name}` in {self._class(ce_type)}": part for name, part in schema.get("$defs", {}).items()
+        }
+        for name, part in parts.items():
+            if part.get("additionalProperties") is False:
+                yield Breach(
+                    f'{name} takes no fields but its own now (`extra="forbid"`)',
+                    "its readers refuse the next field that is added, where those of {releases} ignore it",
+                    "Let it ignore what it does not know, as all messages do.",
                 )
 
     def _class(self, ce_type: str) -> str:

@@ -157,6 +157,8 @@ def new_message(ce_type: str, target: str, like: str) -> Change:
 
 
 TEXT = {"type": "string"}
+ID = {"type": "string", "format": "uuid"}
+ADDRESS = {"type": "string", "format": "email"}
 OLD_READERS = "readers of 1.0.0 refuse records that are written now"
 OLD_RECORDS = "records of 1.0.0, which are still kept or still written, are refused now"
 
@@ -300,6 +302,21 @@ WRONG = {
         message(JOINED, "membership.events", name="MemberHasJoined"),
         f"The class of `{JOINED}` was MemberJoined and is MemberHasJoined: programs in Python import it by the name",
     ),
+    "a message takes no fields more": (
+        lambda contracts: contracts["schemas"][JOINED].update(additionalProperties=False),
+        'MemberJoined takes no fields but its own now (`extra="forbid"`): its readers refuse the next field that '
+        "is added, where those of 1.0.0 ignore it. Let it ignore what it does not know, as all messages do.",
+    ),
+    "a part of a message takes no fields more": (
+        part(CHARGED, "SourceShare", lambda share: share.update(additionalProperties=False)),
+        '`SourceShare` in UsageCharged takes no fields but its own now (`extra="forbid"`): ',
+    ),
+    "a field names people after its release": (
+        field(JOINED, "role", **{"x-personal-data": True}),
+        "`role` of MemberJoined is marked as personal data now: readers of 1.0.0 hold that it names nobody, and have "
+        "kept it where nobody is erased. Leave it as it was, and write nothing into it that names people: that is "
+        "another field",
+    ),
     "a mark of personal data is gone": (
         field(ISSUED, "inviter_name", **{"x-personal-data": None}),
         "`inviter_name` of InvitationIssued is no longer marked as personal data: readers of 1.0.0 hold it to be",
@@ -307,6 +324,11 @@ WRONG = {
     "a topic is gone": (
         lambda contracts: contracts["topics"].pop("accounts.events"),
         "The topic `accounts.events` is gone: what runs since 1.0.0 still uses it. Keep it until nobody reads it",
+    ),
+    "a topic has another owner": (
+        topic("membership.events", owner="billing"),
+        "`membership.events` was membership's and is billing's: the membership of 1.0.0 still decides what is true "
+        "there, and two that decide contradict each other. Leave it, and declare a topic of billing's beside it",
     ),
     "a topic has more partitions": (
         topic("membership.events", partitions=12),
@@ -356,7 +378,9 @@ RIGHT = {
     "another version beside the first": new_message("io.carolinacloud.member.joined.v2", "membership.events", JOINED),
     "other words": field(JOINED, "role", description="What a member may do, in other words."),
     "another name of what a list holds": lambda contracts: _renamed_definition(contracts["schemas"][CHARGED]),
-    "a field is marked as personal data": field(JOINED, "role", **{"x-personal-data": True}),
+    "a new field is marked as personal data": new_field(
+        ISSUED, "place", TEXT | {"default": "", "x-personal-data": True}
+    ),
     "a longer time": topic("invites.events", retention_ms=60 * 24 * 3600 * 1000),
     "a new reader": topic("membership.events", readers=["invites", "billing", "notifier", "console", "audit"]),
     "a new writer": topic("invites.commands", writers=["console", "gateway"]),
@@ -416,11 +440,53 @@ def test_a_change_that_hurts_only_an_old_release_is_refused_too(released: Snapsh
 def test_what_the_gate_has_no_words_for_is_refused_all_the_same(released: Snapshot) -> None:
     """Where readers of old took no other fields, a new one hurts them, though it is optional."""
     strict = changed(released, lambda contracts: contracts["schemas"][JOINED].update(additionalProperties=False))
-    later = changed(strict, new_field(JOINED, "team", TEXT | {"default": ""}))
+    later = changed(released, new_field(JOINED, "team", TEXT | {"default": ""}))
 
     (breach,) = breaches(later, [strict])
 
     assert str(breach).startswith("MemberJoined is not understood alike: readers of now refuse records")
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "told"),
+    [
+        (
+            {"type": "object", "additionalProperties": ID},
+            {"type": "object", "additionalProperties": ADDRESS},
+            "`by.*` of MemberJoined had the format `uuid` and has the format `email`",
+        ),
+        (
+            {"type": "object", "additionalProperties": {"type": "array", "items": ID}},
+            {"type": "object", "additionalProperties": {"type": "array", "items": ADDRESS}},
+            "`by.*[]` of MemberJoined had the format `uuid` and has the format `email`",
+        ),
+        (
+            {"anyOf": [ID, TEXT]},
+            {"anyOf": [ADDRESS, TEXT]},
+            "`by` of MemberJoined is not understood alike",
+        ),
+        (
+            {"anyOf": [{"type": "array", "items": ID}, {"type": "array", "items": TEXT}]},
+            {"anyOf": [{"type": "array", "items": ADDRESS}, {"type": "array", "items": TEXT}]},
+            "`by` of MemberJoined is not understood alike",
+        ),
+    ],
+    ids=["in a mapping", "in lists in a mapping", "in one of two texts", "in one of two lists"],
+)
+def test_a_form_that_changes_deep_inside_is_refused(
+    released: Snapshot, then: dict[str, Any], now: dict[str, Any], told: str
+) -> None:
+    before = changed(released, new_field(JOINED, "by", then))
+
+    (breach,) = breaches(changed(released, new_field(JOINED, "by", now)), [before])
+
+    assert str(breach).startswith(f"{told}: readers of now refuse records that are written now, and records of now")
+
+
+def test_the_order_of_what_a_field_may_be_is_no_difference(released: Snapshot) -> None:
+    before = changed(released, new_field(JOINED, "by", {"anyOf": [ID, TEXT]}))
+
+    assert breaches(changed(released, new_field(JOINED, "by", {"anyOf": [TEXT, ID]})), [before]) == ()
 
 
 def test_what_nobody_reads_any_more_may_be_retired_with_a_reason(released: Snapshot) -> None:
