@@ -2,8 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any, cast
 
 import pytest
 from notifier_facts import (
@@ -29,8 +31,25 @@ from notifier_mailbox import DROP, HANG, Mailbox
 from notifier_office import Office, new_id
 
 from contracts import LetterBounced, LetterFailed, LetterSent, Message, link_code, mailbox_code, reset_code
+from postroom import tracing
 
 SECOND = timedelta(seconds=1)
+
+
+class Naming:
+    """A tracer that keeps the names of spans, and nothing else."""
+
+    traceparent = None
+
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
+
+    @contextmanager
+    def span(self, name: str, **_: object) -> Iterator["Naming"]:
+        self._names.append(name)
+        yield self
+
+    def note(self, attributes: object) -> None: ...
 
 
 async def test_an_invitation_goes_to_the_invited_address_with_its_link(office: Office, mailbox: Mailbox) -> None:
@@ -397,6 +416,21 @@ async def test_stopping_finishes_the_letter_in_hand_and_gives_back_the_others(of
     assert sorted(row.attempts for row in await office.letters()) == [0, 0, 0, 0, 1]
     assert len(await office.facts()) == len(mailbox.letters) == 1
     assert office.counted() == {"sent": 1}, "what is given back was no attempt"
+
+
+async def test_a_letter_that_is_given_back_untried_is_no_span(office: Office, mailbox: Mailbox) -> None:
+    mailbox.may_answer.clear()
+    await office.hand_in(*(issued(new_id(), f"p{n}@example.com") for n in range(5)))
+    names: list[str] = []
+    tracing.use(cast(Any, Naming(names)))
+    try:
+        async with office.delivering(smtp_connections=1) as room:
+            await mailbox.taken.wait()
+            room.stopping.set()
+            mailbox.may_answer.set()
+    finally:
+        tracing.use(None)
+    assert names == ["deliver invitation"]
 
 
 async def test_what_the_server_took_is_noted_however_long_the_database_is_away(
