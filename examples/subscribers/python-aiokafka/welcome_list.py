@@ -15,7 +15,7 @@ from uuid import UUID
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError
+from aiokafka.errors import CommitFailedError, IllegalStateError
 
 TOPIC = "membership.events"
 MEMBER_JOINED = "io.carolinacloud.member.joined.v1"
@@ -112,7 +112,7 @@ async def main() -> None:
 async def commit(consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> None:
     try:
         await consumer.commit({partition: offset})
-    except CommitFailedError:
+    except (CommitFailedError, IllegalStateError):  # Kafka says so; or aiokafka, which has heard of it before
         # The partition is another member's by now, which is given the records again and knows them by their ids.
         log.warning("%s was taken away before its offset was committed", partition)
 
