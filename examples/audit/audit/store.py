@@ -15,6 +15,7 @@ _APPEND = text("""
         CAST(:ce_id AS text[]), CAST(:ce_type AS text[]), CAST(:key AS uuid[]), CAST(:correlation_id AS text[]),
         CAST(:causation_id AS text[]), CAST(:recorded_at AS timestamptz[]), CAST(:data AS text[]))
         AS entry (ce_id, ce_type, key, correlation_id, causation_id, recorded_at, data)
+    ON CONFLICT (ce_id) DO NOTHING  -- the inbox forgets after a month what a compacted topic keeps for ever
 """)
 
 

@@ -14,7 +14,7 @@ def upgrade() -> None:
     op.execute("""
         CREATE TABLE facts (
             position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-            ce_id text NOT NULL, ce_type text NOT NULL, key uuid NOT NULL,
+            ce_id text NOT NULL UNIQUE, ce_type text NOT NULL, key uuid NOT NULL,
             correlation_id text NOT NULL, causation_id text,
             recorded_at timestamptz NOT NULL, data jsonb NOT NULL
         )
