@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -12,11 +13,16 @@ import pytest
 from stack.services import SERVICES
 
 
-def context(repository: Path, name: str) -> list[str]:
-    """The files that the build is given."""
+def packed(checkout: Path, name: str) -> tarfile.TarFile:
+    """What the build is given."""
     command = [sys.executable, "tools/images.py", "--context", name]
-    packed = subprocess.run(command, cwd=repository, capture_output=True, check=True).stdout
-    return tarfile.open(fileobj=io.BytesIO(packed)).getnames()
+    done = subprocess.run(command, cwd=checkout, capture_output=True, check=True)
+    return tarfile.open(fileobj=io.BytesIO(done.stdout))
+
+
+def context(repository: Path, name: str) -> list[str]:
+    """The names of its files."""
+    return packed(repository, name).getnames()
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -35,7 +41,24 @@ def test_the_build_is_given_no_tests(repository: Path, name: str) -> None:
 
 
 def test_the_stand_ins_are_built_without_any_service(repository: Path) -> None:
-    assert {file.split("/")[0] for file in context(repository, "stand-ins")} == {"constraints.txt", "stack"}
+    assert {file.split("/")[0] for file in context(repository, "stand-ins")} == {"constraints.txt", "deploy", "stack"}
+
+
+@pytest.mark.parametrize("name", ["invites", "stand-ins"])
+def test_a_checkout_that_its_owner_alone_may_read_builds_the_same(repository: Path, tmp_path: Path, name: str) -> None:
+    def modes(checkout: Path) -> dict[str, int]:
+        return {file.name: file.mode for file in packed(checkout, name).getmembers()}
+
+    for path in ("constraints.txt", "contracts", "deploy", "postroom", "services/invites", "stack", "tools/images.py"):
+        copy = tmp_path / path
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        whole = (repository / path).is_dir()
+        (shutil.copytree if whole else shutil.copy)(repository / path, copy)
+        for file in [copy, *copy.rglob("*")] if whole else [copy]:
+            file.chmod(file.stat().st_mode & 0o700)
+
+    assert modes(tmp_path) == modes(repository)
+    assert set(modes(tmp_path).values()) <= {0o644, 0o755}
 
 
 def test_the_dockerfiles_of_the_services_differ_in_no_more_than_they_must(repository: Path) -> None:

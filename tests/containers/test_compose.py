@@ -18,12 +18,14 @@ from telling import Silence
 
 from contracts import TOPICS
 from stack.client import Client
+from stack.console_client import ConsoleClient
 from stack.ports import LOOPBACK
 from stack.services import SERVICES
 from stack.story import Story
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(420, func_only=True)]
 
+PASSWORD = "a long passphrase"
 THREE = "compose.kafka3.yml"
 JOBS = ("secrets", "topics", *(f"{service}-migrations" for service in SERVICES))
 
@@ -72,10 +74,32 @@ def test_each_part_mounts_its_own_secrets_and_nobody_else_s(services: dict[str, 
             assert mounted <= {f"{name.removesuffix('-migrations')}-secrets"}, name
 
 
+def test_each_image_is_built_by_one_service_that_all_others_with_it_wait_for(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    def waits_for(name: str) -> set[str]:
+        before = set(services[name].get("depends_on") or ())
+        return before.union(*(waits_for(each) for each in before))
+
+    ours = {name: service["image"] for name, service in services.items() if service["image"].startswith("latchkey/")}
+    built = [(service["image"], name) for name, service in services.items() if "build" in service]
+    assert len(built) == len(dict(built)) == len(SERVICES) + 1, "side by side, two of one name would meet"
+    for name, image in ours.items():
+        builder = dict(built)[image]
+        assert builder == name or builder in waits_for(name), "whichever is started, its image is built"
+        assert services[name]["pull_policy"] == "never", "nobody else has it"
+
+
+def test_nothing_of_the_checkout_is_mounted(services: dict[str, dict[str, Any]]) -> None:
+    """Who runs in a container might not be allowed to read it."""
+    mounts = [mount for service in services.values() for mount in service.get("volumes") or ()]
+    assert {mount["type"] for mount in mounts} == {"volume"}
+
+
 def test_compose_builds_the_images_from_the_checkout_itself(engine: DockerClient, tmp_path: Path) -> None:
     """With whichever builder it finds; tools/images.py has others."""
     tag = leftovers.prefix("built")
-    Composed(engine, tag, tmp_path, tag=tag).run("build", "--quiet", "membership", "mailbox")
+    Composed(engine, tag, tmp_path, tag=tag).run("build", "--quiet", "membership-migrations", "secrets")
     for name in ("membership", "stand-ins"):
         assert engine.images.get(f"latchkey/{name}:{tag}")
         engine.images.remove(f"latchkey/{name}:{tag}")
@@ -84,14 +108,22 @@ def test_compose_builds_the_images_from_the_checkout_itself(engine: DockerClient
 async def test_up_and_the_story_and_down(images: dict[str, str], engine: DockerClient, tmp_path: Path) -> None:
     with Composed(engine, leftovers.prefix("one"), tmp_path) as platform:
         async with Client(platform.bootstrap_servers) as client:
-            story = Story(
-                client, platform.console_url, platform.mailbox, Silence(), platform.stripe, "a long passphrase"
-            )
+            story = Story(client, platform.console_url, platform.mailbox, Silence(), platform.stripe, PASSWORD)
             await story.play()
 
         assert story.promises
         assert [claim for claim, came_true in story.promises if not came_true] == []
         assert platform.run("up", "--wait") == "", "it is up already"
+
+        letters = platform.mailbox.letters()
+        platform.run("down")
+        platform.run("up", "--wait")
+        assert platform.mailbox.letters() == letters, "what was there is there again"
+        async with ConsoleClient(platform.console_url) as owner:
+            await owner.sign_in(story.owner.address, PASSWORD)
+            organization = await owner.organization(story.organization_id)
+            assert organization["organization_id"] == str(story.organization_id)
+            await owner.top_up(story.organization_id, 10_000_000)
 
 
 @pytest.fixture(scope="module")
