@@ -51,6 +51,24 @@ async def has_caught_up(bootstrap_servers: str, group: str, topics: Collection[T
             await admin.close()
 
 
+async def has_shared_out(bootstrap_servers: str, group: str, members: int, *, within: float) -> bool:
+    """Whether, in so many seconds, the group comes to have that many members, each with its partitions."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        async with asyncio.timeout(within):
+            while True:
+                [answer] = await admin.describe_consumer_groups([group])
+                [(_, _, state, _, _, present, *_)] = answer.groups
+                if state == "Stable" and len(present) == members:
+                    return True
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        return False
+    finally:
+        await admin.close()
+
+
 async def begin_again(bootstrap_servers: str, group: str, topics: Collection[Topic]) -> None:
     """The group, which has no members now, will be given every record of the topics again."""
     async with _onlooker(bootstrap_servers, group, topics) as consumer:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,8 +24,12 @@ class Tool:
 
     command: tuple[str, ...]
     """Says its version."""
-    oldest: int
-    """The first number of the oldest version that will do."""
+    oldest: tuple[int, ...]
+    """The oldest version that will do, as far as it matters: (1, 26) is any 1.26."""
+
+
+class BuildFailed(Exception):
+    """A subscriber could not be built, although its toolchain is here. Says what the build said."""
 
 
 @cache
@@ -34,10 +39,12 @@ def lack(tool: Tool) -> str | None:
     if shutil.which(name) is None:
         return f"there is no {name} on this machine"
     said = subprocess.run(tool.command, capture_output=True, text=True, check=False)
-    version = re.search(r"(\d+)[.\d]*", _COLOURS.sub("", said.stdout + said.stderr))
+    version = re.search(r"\d+(?:\.\d+)*", _COLOURS.sub("", said.stdout + said.stderr))
     if said.returncode or version is None:
         return f"{name} does not work"
-    return None if int(version[1]) >= tool.oldest else f"{name} {version[0]} is too old, {tool.oldest} is needed"
+    if tuple(map(int, version[0].split("."))) >= tool.oldest:
+        return None
+    return f"{name} {version[0]} is too old, {'.'.join(map(str, tool.oldest))} is needed"
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ class Recipe:
 
     def prepare(self, repository: Path) -> Path:
         """Builds it in a copy, so that nothing is left in the sources, and answers that folder. What was built from the
-        same sources is not built again. Raises AssertionError with what the build said."""
+        same sources is not built again. Raises BuildFailed."""
         source = repository / "examples" / "subscribers" / self.name
         folder = repository / ".latchkey" / "examples" / self.name
         files = _sources(source)
@@ -71,10 +78,14 @@ class Recipe:
             shutil.copyfile(file, copy)
         for command in self.build:
             # With the caller's whole environment: it may say where packages come from.
-            built = subprocess.run(
-                command, cwd=folder, capture_output=True, text=True, timeout=BUILD_WITHIN, check=False
-            )
-            assert built.returncode == 0, f"{' '.join(command)} failed:\n{built.stdout}\n{built.stderr}"
+            try:
+                built = subprocess.run(
+                    command, cwd=folder, capture_output=True, text=True, timeout=BUILD_WITHIN, check=False
+                )
+            except subprocess.TimeoutExpired as error:
+                raise BuildFailed(str(error)) from None
+            if built.returncode:
+                raise BuildFailed(f"{' '.join(command)} failed:\n{built.stdout}\n{built.stderr}")
         stamp.write_text(digest)
         return folder
 
@@ -85,22 +96,37 @@ RECIPES = (
     Recipe(
         "typescript",
         run=("node", "dist/welcome-list.js"),
-        tools=(Tool(("node", "--version"), 20), Tool(("npm", "--version"), 9)),
+        tools=(Tool(("node", "--version"), (20,)), Tool(("npm", "--version"), (9,))),
         build=(("npm", "ci", "--no-audit", "--no-fund"), ("npm", "run", "build")),
     ),
     Recipe(
         "java",
         run=("java", "-jar", "target/welcome-list.jar"),
-        tools=(Tool(("javac", "-version"), 17), Tool(("mvn", "--version"), 3)),
+        tools=(Tool(("javac", "-version"), (17,)), Tool(("mvn", "--version"), (3,))),
         build=(("mvn", "--batch-mode", "--quiet", "package"),),
     ),
     Recipe(
         "go",
         run=("./welcome-list",),
-        tools=(Tool(("go", "version"), 1),),
+        tools=(Tool(("go", "version"), (1, 26)),),
         build=(("go", "build", "-o", "welcome-list", "."),),
     ),
 )
+
+
+def build_all(recipes: Iterable[Recipe], repository: Path) -> dict[str, Path | BuildFailed]:
+    """By name, the folder in which each was built, or why it was not: a registry that cannot be reached is the matter
+    of one language."""
+
+    def build(recipe: Recipe) -> Path | BuildFailed:
+        try:
+            return recipe.prepare(repository)
+        except BuildFailed as failure:
+            return failure
+
+    recipes = tuple(recipes)
+    with ThreadPoolExecutor() as pool:
+        return dict(zip((recipe.name for recipe in recipes), pool.map(build, recipes), strict=True))
 
 
 def _sources(folder: Path) -> list[Path]:

@@ -1,13 +1,14 @@
 """An example subscriber as a process, and what it has written."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-from consumer_groups import begin_again, has_caught_up
+from consumer_groups import begin_again, has_caught_up, has_shared_out
 from recipes import Recipe
 
 from contracts import MEMBERSHIP_EVENTS
@@ -37,19 +38,21 @@ Welcomed = tuple[str, str, str]
 
 
 class Subscriber(ManagedProcess):
-    """It has a database of its own on the platform's PostgreSQL, and a consumer group of its own name."""
+    """It has a database on the platform's PostgreSQL, and a consumer group: its own, or those of its `group`."""
 
     ready_within = WITHIN
 
-    def __init__(self, recipe: Recipe, folder: Path, platform: Platform, log_path: Path) -> None:
+    def __init__(
+        self, recipe: Recipe, folder: Path, platform: Platform, log_path: Path, group: str | None = None
+    ) -> None:
         """`folder` is where it was built."""
         super().__init__(recipe.name, log_path)
-        self.group = f"example-{recipe.name}"
+        self.group = group or f"example-{recipe.name}"
         self._command = recipe.run
         self._folder = folder
         self._pause = 0
         self._bootstrap_servers = platform.bootstrap_servers
-        self._database_url = platform.postgres.create_database(f"example_{recipe.name.replace('-', '_')}")
+        self._database_url = platform.postgres.create_database(self.group.replace("-", "_"))
 
     @property
     def address(self) -> str:
@@ -97,6 +100,35 @@ class Subscriber(ManagedProcess):
             raise AssertionError(f"{self.name}: {made} attempts, not {self._pause}. {self.last_words()}") from None
         self.kill()
 
+    async def make_tables(self, schema: str) -> None:
+        await self._ask(lambda connection: connection.execute(schema))
+
+    @asynccontextmanager
+    async def held_up(self) -> AsyncIterator[None]:
+        """Whoever has begun with a fact does not get on with it meanwhile."""
+        connection = await asyncpg.connect(self._database_url)
+        try:
+            async with connection.transaction():
+                await connection.execute("LOCK TABLE handled_facts IN EXCLUSIVE MODE")
+                yield
+        finally:
+            await connection.close()
+
+    async def has_begun(self) -> None:
+        """Returns when it has a fact in hand, while it is held up."""
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = CAST('handled_facts' AS regclass)"
+        try:
+            async with asyncio.timeout(WITHIN):
+                while await self._ask(lambda connection: connection.fetchval(waiting)) == 0:
+                    self.check()
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"{self.name} has begun with nothing. {self.last_words()}") from None
+
+    async def has_shared_out(self, members: int, *, within: float) -> bool:
+        """Whether so many instances come to have their partitions in time."""
+        return await has_shared_out(self._bootstrap_servers, self.group, members, within=within)
+
     async def welcomed(self) -> list[Welcomed]:
         """Every row of its list, in order."""
         rows = await self._rows("SELECT ce_id, organization_id, account_id FROM welcome_list ORDER BY 1, 2, 3")
@@ -106,18 +138,6 @@ class Subscriber(ManagedProcess):
         """Partition and offset of each record that it could not read."""
         rows = await self._rows("SELECT partition, record_offset FROM unreadable_records")
         return {(partition, offset) for partition, offset in rows}
-
-    async def killed_at(self, attempts: int) -> None:
-        """kill -9, when it has begun with so many facts."""
-        made = 0
-        try:
-            async with asyncio.timeout(WITHIN):
-                while (made := await self.attempts()) < attempts:
-                    self.check()
-                    await asyncio.sleep(0.01)
-        except TimeoutError:
-            raise AssertionError(f"{self.name} has made {made} attempts, not {attempts}. {self.last_words()}") from None
-        self.kill()
 
     async def caught_up(self) -> None:
         """Returns when it has committed all that is in the topic."""

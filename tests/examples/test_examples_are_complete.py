@@ -1,10 +1,11 @@
 """The examples as a reader finds them: whole, pinned, small, and without what does not belong into a repository."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
-from recipes import RECIPES
+from recipes import RECIPES, BuildFailed, Recipe, Tool, build_all, lack
 
 NAMES = [recipe.name for recipe in RECIPES]
 
@@ -53,3 +54,34 @@ def test_the_template_of_a_service_has_less_than_100_lines(repository: Path) -> 
     code = [file.read_text() for file in (repository / "examples" / "audit" / "audit").rglob("*.py")]
     lines = [line for text in code for line in text.splitlines() if line.strip()]
     assert 0 < len(lines) < 100
+
+
+# --- what the machine lacks
+
+
+def test_a_tool_that_is_too_old_is_named_with_what_is_needed() -> None:
+    said = (sys.executable, "-c", "print('go version go1.19.8 linux/amd64')")
+
+    assert lack(Tool(said, (1, 26))) == f"{sys.executable} 1.19.8 is too old, 1.26 is needed"
+    assert lack(Tool(said, (1, 19))) is None
+
+
+def test_the_go_that_is_asked_for_is_the_one_that_the_example_needs(subscribers: Path) -> None:
+    [recipe] = (recipe for recipe in RECIPES if recipe.name == "go")
+    [needed] = re.findall(r"^go (\d+)\.(\d+)", (subscribers / "go" / "go.mod").read_text(), re.MULTILINE)
+
+    assert recipe.tools[0].oldest == tuple(map(int, needed))
+
+
+def test_a_build_that_fails_is_the_matter_of_one_language(tmp_path: Path) -> None:
+    for name in ("good", "bad"):
+        source = tmp_path / "examples" / "subscribers" / name
+        source.mkdir(parents=True)
+        (source / "README.md").touch()
+    bad = Recipe("bad", run=(), build=[(sys.executable, "-c", "exit('The registry cannot be reached.')")])
+
+    built = build_all([Recipe("good", run=()), bad], tmp_path)
+
+    assert isinstance(built["good"], Path)
+    assert isinstance(built["bad"], BuildFailed)
+    assert "The registry cannot be reached." in str(built["bad"])

@@ -3,7 +3,6 @@ whatever comes twice, is killed in the middle, or cannot be read."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,8 +11,8 @@ import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 from consumer_groups import repeat
 from crowd import Crowd
-from recipes import RECIPES, Recipe
-from subscriber import Subscriber, Welcomed
+from recipes import RECIPES, BuildFailed, Recipe, build_all
+from subscriber import WITHIN, Subscriber, Welcomed
 from uuid_utils.compat import uuid7
 
 from contracts import MEMBERSHIP_EVENTS, MemberJoined
@@ -32,6 +31,8 @@ IN_THE_MIDDLE = 7
 """The fact that a subscriber is killed at, twice."""
 REPEATED = 5
 """Facts that come twice: the first ones, for the copy of a later one would hide that it was lost at the kill."""
+OTHERS = 12
+"""Other organizations, so that there are facts in most partitions."""
 
 
 @dataclass
@@ -57,17 +58,23 @@ class Story:
     observed: dict[str, Observed]
 
 
+@pytest.fixture(scope="module")
+def built(repository: Path) -> dict[str, Path | BuildFailed]:
+    """Those whose toolchain is here."""
+    return build_all((recipe for recipe in RECIPES if recipe.lack() is None), repository)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def story(platform: Platform, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
+async def story(
+    platform: Platform, built: dict[str, Path | BuildFailed], tmp_path_factory: pytest.TempPathFactory
+) -> Story:
     """Twenty people join. Each subscriber is killed while they do, and goes on; some facts come twice, and some records
     cannot be read. Then it is stopped, everything is delivered to it again, and it is killed once more."""
     logs = tmp_path_factory.mktemp("subscribers")
-    recipes = [recipe for recipe in RECIPES if recipe.lack() is None]
-    with ThreadPoolExecutor() as pool:
-        folders = list(pool.map(lambda recipe: recipe.prepare(repository), recipes))
     subscribers = [
         Subscriber(recipe, folder, platform, logs / f"{recipe.name}.log")
-        for recipe, folder in zip(recipes, folders, strict=True)
+        for recipe in RECIPES
+        if isinstance(folder := built.get(recipe.name), Path)
     ]
     observed = {subscriber.name: Observed() for subscriber in subscribers}
     try:
@@ -96,6 +103,10 @@ async def _people_join(
         for each in subscribers:
             observed[each.name].at_the_kill = await each.welcomed()
         await crowd.has_joined(SIZE)
+        others = [Crowd(client, 0) for _ in range(OTHERS)]
+        await asyncio.gather(*(other.found_organization() for other in others))
+        for other in others:
+            await client.fact(MemberJoined, organization_id=other.organization_id)
         facts = _joinings(client)
         ours = [ce_id for ce_id, organization_id, _ in facts if organization_id == str(crowd.organization_id)]
         await repeat(platform.bootstrap_servers, MEMBERSHIP_EVENTS, ours[:REPEATED])
@@ -177,12 +188,20 @@ async def _each(subscribers: Iterable[Subscriber], do: Callable[[Subscriber], Aw
 
 
 @pytest.fixture(params=RECIPES, ids=lambda recipe: recipe.name)
-def name(request: pytest.FixtureRequest) -> str:
-    """Of a subscriber whose toolchain is here."""
+def recipe(request: pytest.FixtureRequest, built: dict[str, Path | BuildFailed]) -> Recipe:
+    """Of a subscriber whose toolchain is here, and that was built."""
     recipe: Recipe = request.param
     lack = recipe.lack()
     if lack:
         pytest.skip(lack)
+    failure = built[recipe.name]
+    if isinstance(failure, BuildFailed):
+        pytest.fail(str(failure))
+    return recipe
+
+
+@pytest.fixture
+def name(recipe: Recipe) -> str:
     return recipe.name
 
 
@@ -210,3 +229,36 @@ def test_what_cannot_be_read_is_set_aside_and_stands_in_nobodys_way(name: str, s
 
 def test_it_ends_in_order_when_it_is_told_to(name: str, story: Story) -> None:
     assert story.observed[name].exit_codes == [0, 0]
+
+
+async def test_a_second_instance_may_come_while_facts_are_handled(
+    recipe: Recipe,
+    built: dict[str, Path | BuildFailed],
+    story: Story,
+    platform: Platform,
+    repository: Path,
+    tmp_path: Path,
+) -> None:
+    folder = built[recipe.name]
+    assert isinstance(folder, Path)
+    first, second = (
+        Subscriber(recipe, folder, platform, tmp_path / f"{number}.log", f"example-pair-{recipe.name}")
+        for number in ("first", "second")
+    )
+    [schema, *_] = (repository / "examples" / "subscribers" / recipe.name).rglob("schema.sql")
+    await first.make_tables(schema.read_text())
+    try:
+        async with first.held_up():
+            await asyncio.to_thread(first.start)
+            await first.has_begun()
+            await asyncio.to_thread(second.start)
+            # Some clients give partitions away at once, and others when they are through with what they have in hand.
+            await first.has_shared_out(2, within=8)
+        assert await first.has_shared_out(2, within=WITHIN)
+        await first.caught_up()
+        second.check()
+        welcomed = await first.welcomed()
+    finally:
+        first.kill()
+        second.kill()
+    assert welcomed == story.facts

@@ -6,7 +6,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { type CloudEvent, Kafka as Binding } from "cloudevents";
-import { type EachMessagePayload, Kafka, type KafkaMessage } from "kafkajs";
+import { type EachMessagePayload, Kafka, type KafkaJSError, type KafkaJSProtocolError, type KafkaMessage } from "kafkajs";
 import pg from "pg";
 
 const TOPIC = "membership.events";
@@ -90,7 +90,22 @@ async function eachMessage({ topic, partition, message }: EachMessagePayload): P
     console.error(`${topic}/${partition}/${message.offset} is set aside: ${error.message}`);
     await database.query(SET_ASIDE, [topic, partition, message.offset, error.message]);
   }
-  await consumer.commitOffsets([{ topic, partition, offset: String(BigInt(message.offset) + 1n) }]);
+  await commit(topic, partition, String(BigInt(message.offset) + 1n));
+}
+
+/** What Kafka answers to a commit where the group has shared out its partitions anew. */
+const TAKEN_AWAY = new Set(["UNKNOWN_MEMBER_ID", "ILLEGAL_GENERATION", "REBALANCE_IN_PROGRESS"]);
+
+async function commit(topic: string, partition: number, offset: string): Promise<void> {
+  try {
+    await consumer.commitOffsets([{ topic, partition, offset }]);
+  } catch (error) {
+    const answer = (error as KafkaJSError).cause as KafkaJSProtocolError | undefined;
+    if (answer === undefined || !TAKEN_AWAY.has(answer.type)) throw error;
+    // The partition is another member's by now, which is given the records again and knows them by their ids. KafkaJS
+    // hears of it at its next heartbeat, and joins again; thrown from here, the error would end it.
+    console.error(`${topic}/${partition} was taken away before its offset was committed`);
+  }
 }
 
 /** What was begun is finished; then nothing is left that would keep the process alive. */
