@@ -44,7 +44,8 @@ public final class WelcomeList {
      */
     public static void main(String[] arguments) throws Exception {
         var stopping = new AtomicBoolean();
-        endInOrder(stopping);
+        var done = new AtomicBoolean();
+        endInOrder(stopping, done);
         var group = System.getenv().getOrDefault("GROUP_ID", "welcome-list-java");
         // Bytes, not events: a deserializer that fails makes poll() fail, again and again, at the same record.
         var bytes = new ByteArrayDeserializer();
@@ -57,6 +58,7 @@ public final class WelcomeList {
                 list.poll();
             }
         }
+        done.set(true); // also closed: not where anything has thrown
     }
 
     private static Properties settings(String group) {
@@ -114,8 +116,11 @@ public final class WelcomeList {
         }
     }
 
-    /** On SIGTERM, lets main end, and the process with it: Java itself would not wait, and exit with 143. */
-    private static void endInOrder(AtomicBoolean stopping) {
+    /**
+     * On SIGTERM, lets main end, and the process with it: with 0 where main is done, with 1 where it ended with an error.
+     * Java itself would not wait, and exit with 143.
+     */
+    private static void endInOrder(AtomicBoolean stopping, AtomicBoolean done) {
         var main = Thread.currentThread();
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
             if (!main.isAlive()) {
@@ -124,7 +129,7 @@ public final class WelcomeList {
             stopping.set(true);
             try {
                 main.join();
-                Runtime.getRuntime().halt(0);
+                Runtime.getRuntime().halt(done.get() ? 0 : 1);
             } catch (InterruptedException impossible) {
                 Runtime.getRuntime().halt(1);
             }

@@ -24,7 +24,8 @@ final class WelcomeStore implements AutoCloseable {
     WelcomeStore(String url) throws SQLException, IOException {
         var uri = URI.create(url);
         var account = uri.getUserInfo().split(":", 2);
-        var address = "jdbc:postgresql://%s:%d%s".formatted(uri.getHost(), uri.getPort(), uri.getPath());
+        var port = uri.getPort() == -1 ? 5432 : uri.getPort();
+        var address = "jdbc:postgresql://%s:%d%s".formatted(uri.getHost(), port, uri.getPath());
         connection = DriverManager.getConnection(address, account[0], account[1]);
         connection.setAutoCommit(false);
         try (var schema = WelcomeStore.class.getResourceAsStream("/schema.sql");
