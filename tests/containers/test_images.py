@@ -1,14 +1,20 @@
 """What is in the images, and what is not."""
 
+import io
 import json
+import os
+import subprocess
+import tarfile
 import time
 from typing import Any
 
+import leftovers
 import pytest
 from contained import ContainedPlatform
 from docker import DockerClient
 
 from stack.services import SERVICES
+from tools.images import context
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(300, func_only=True)]
 
@@ -104,3 +110,27 @@ def test_a_service_becomes_healthy_with_a_root_that_it_cannot_write_and_no_privi
 
     host = part.inspect()["HostConfig"]
     assert (host["ReadonlyRootfs"], host["CapDrop"], host["SecurityOpt"]) == (True, ["ALL"], ["no-new-privileges"])
+
+
+def test_the_stand_ins_can_be_read_though_their_checkout_is_its_owner_s_alone(
+    engine: DockerClient, images: dict[str, str]
+) -> None:
+    name = f"latchkey/stand-ins:{leftovers.prefix('modes')}"
+    own = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(context("stand-ins"))) as given,
+        tarfile.open(fileobj=own, mode="w", format=tarfile.GNU_FORMAT) as tar,
+    ):
+        for file in given.getmembers():
+            if file.name != "constraints.txt":  # That the layers above are those that are there.
+                file.mode &= 0o700
+            tar.addfile(file, given.extractfile(file))
+    network = f"--network={os.environ.get('LATCHKEY_BUILD_NETWORK', 'default')}"
+    build = ["docker", "build", "--quiet", f"--tag={name}", "--file=stack/Dockerfile", network, "-"]
+    built = subprocess.run(build, input=own.getvalue(), capture_output=True, check=False)
+    assert built.returncode == 0, built.stderr
+    try:
+        read = ["-c", "find /opt/stand-ins /opt/compose ! -readable -o -type d ! -executable"]
+        assert engine.containers.run(name, read, entrypoint=["sh"], network_mode="none", remove=True) == b""
+    finally:
+        engine.images.remove(name)
