@@ -50,7 +50,7 @@ async def families(platform: Platform) -> dict[str, Exposed]:
         await invitee.browser.accept(code)
     found: dict[str, Exposed] = {}
     async with httpx.AsyncClient(trust_env=False) as client:
-        for service in platform.services:
+        for service in (each for each in platform.services if each.is_running):
             page = await client.get(f"http://127.0.0.1:{service.port}/metrics")
             for family in text_string_to_metric_families(page.text):
                 name = f"{family.name}_total" if family.type == "counter" else family.name
