@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from environments import ROOT, NotMade, build_wheels, check, fingerprint, install, new_environment
@@ -125,7 +126,8 @@ def make_alone(service: str) -> Alone:
         print(f"{service}: making its environments", flush=True)
         for former in KEPT.glob(f"{service}-*"):
             shutil.rmtree(former)
-        *wheels, of_service, of_tests = build_wheels([*sources, own, for_tests], folder / "wheels", CONSTRAINTS)
+        *wheels, of_tests = shared_wheels()
+        [of_service] = build_wheels([own], folder / "wheels", CONSTRAINTS)
         new_environment(folder / "run")
         install(alone.python, [*map(str, wheels), str(of_service)], CONSTRAINTS)
         check(alone.python)
@@ -133,6 +135,12 @@ def make_alone(service: str) -> Alone:
         install(alone.test_python, [*map(str, wheels), f"{of_service}[test]", str(of_tests)], CONSTRAINTS)
         made.touch()
     return alone
+
+
+@cache
+def shared_wheels() -> list[Path]:
+    """The wheels of what services build on, and last of what gives their tests a database: the same for all of them."""
+    return build_wheels([ROOT / name for name in (*SHARED, "testdatabases")], KEPT / "shared-wheels", CONSTRAINTS)
 
 
 def stands_alone(alone: Alone, server_url: str, folder: Path) -> None:
