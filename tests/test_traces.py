@@ -53,7 +53,7 @@ def _restart(platform: Platform) -> None:
         service.start()
 
     with ThreadPoolExecutor() as pool:
-        list(pool.map(restart, platform.services))
+        list(pool.map(restart, [service for service in platform.services if service.is_running]))
 
 
 async def test_a_click_and_all_that_follows_is_one_trace_that_names_nobody(platform: Platform) -> None:
